@@ -1,0 +1,103 @@
+"""Where a piece stops that has not ended by itself, and how its end is cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from musiclstm.generation.sampling import check_number, check_whole
+from musiclstm.score import Score
+from musiclstm.tokenizers.grid import LONGEST_BAR
+
+DEFAULT_TOKENS = 8192
+DEFAULT_SECONDS = 240.0
+HELD_SECONDS = 4.0  # a note that sounds no longer than this is never taken for one that was forgotten
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is generated at most: tokens, bars and seconds of music. Bad values raise UserError.
+
+    Without any of them a piece goes on until it ends by itself, and stops at `DEFAULT_TOKENS` or `DEFAULT_SECONDS`.
+    """
+
+    max_tokens: int | None = None
+    max_bars: int | None = None
+    max_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_tokens is not None:
+            check_whole("max_tokens", self.max_tokens)
+        if self.max_bars is not None:
+            check_whole("max_bars", self.max_bars)
+        if self.max_seconds is not None:
+            check_number("max_seconds", self.max_seconds, "above 0", lambda seconds: seconds > 0)
+        if self.max_tokens is None and self.max_bars is None and self.max_seconds is None:
+            object.__setattr__(self, "max_tokens", DEFAULT_TOKENS)
+            object.__setattr__(self, "max_seconds", DEFAULT_SECONDS)
+
+    def last_tick(self, score: Score, begin: int = 0) -> int | None:
+        """The tick at which what began at `begin` has come to the limit in bars or seconds; None without either.
+
+        A pickup counts as the end of the last bar, which is then as much shorter as the pickup is long.
+        """
+        ticks = []
+        if self.max_seconds is not None:
+            limit = score.ticks(score.seconds(begin) + self.max_seconds)
+            ticks.append(int(limit + 1e-6))  # so that what is a whole tick but for rounding stays one
+        if self.max_bars is not None:
+            pickup = score.first_bar if begin == 0 else 0
+            lines = score.bar_starts(score.end + pickup + 1)
+            lines = lines[lines > begin]
+            number = self.max_bars - (pickup == 0)
+            if number < len(lines):
+                ticks.append(int(lines[number]) - pickup)
+        return min(ticks, default=None)
+
+
+def cut_at(score: Score, tick: int, keep: int = 0) -> Score:
+    """`score` up to `tick`: what begins later is gone, and notes that sound across it end there.
+
+    Of the notes that begin before tick `keep` none is changed.
+    """
+    notes = score.notes[(score.notes["start"] < tick) | (score.notes["start"] < keep)]
+    notes["end"] = np.where(notes["start"] < keep, notes["end"], np.minimum(notes["end"], tick))
+    tempos, meters = (
+        events[(events["tick"] < tick) | (events["tick"] == 0)] for events in (score.tempos, score.meters)
+    )
+    return score.replace(notes=notes, tempos=tempos, meters=meters)
+
+
+def close_hanging(score: Score, begin: int = 0) -> Score:
+    """A piece that was cut off, without notes that a model forgot to end and that sound until the cut.
+
+    Such is a note that lasts to the end, for over `HELD_SECONDS` and longer than any note that ends before: it is
+    made as long as that allows. Only notes that begin at tick `begin` or later are looked at.
+    """
+    notes = score.notes.copy()
+    new, last = notes["start"] >= begin, notes["end"] == score.end
+    longest = int((notes["end"] - notes["start"])[new & ~last].max(initial=0))
+    held = score.ticks(score.seconds(notes["start"]) + HELD_SECONDS).astype(np.int64)
+    latest = np.maximum(held, notes["start"].astype(np.int64) + longest)
+    notes["end"] = np.where(new & last, np.minimum(notes["end"], latest), notes["end"])
+    return score.replace(notes=notes)
+
+
+def drop_before(score: Score, tick: int) -> Score:
+    """`score` from `tick` on, which becomes tick 0; no note may begin earlier."""
+    notes = score.notes.copy()
+    notes["start"] -= tick
+    notes["end"] -= tick
+    lines = score.bar_starts(score.end + LONGEST_BAR * score.ticks_per_quarter)
+    first_bar = int(lines[lines >= tick][0]) - tick
+    return score.replace(
+        notes=notes, tempos=_shift(score.tempos, tick), meters=_shift(score.meters, tick), first_bar=first_bar
+    )
+
+
+def _shift(events: np.ndarray, tick: int) -> np.ndarray:
+    """Tempos or meters from `tick` on, the first of them being what is in force there."""
+    events = events[max(0, int(np.searchsorted(events["tick"], tick, "right")) - 1) :].copy()
+    events["tick"] = np.maximum(events["tick"] - tick, 0)
+    return events

@@ -1,0 +1,128 @@
+"""The model: tokens and what follows from them in, logits for the next token out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from musiclstm.model.stack import Stack, State, check_size
+
+
+class MusicLSTM(nn.Module):
+    """Embeddings, a `Stack` of recurrent layers, and the logits of the next token.
+
+    vocab_size: tokens, V.
+    context_sizes: for each of the F context features, how many values it takes. Each has an embedding that is added
+        to the token's.
+    tie_output: the logits come from the token embedding itself, through a projection to its size.
+    cell, skip, dropout, learned_state: see `Stack`.
+
+    The buffer `token_counts` (V,) says how often training saw each token: whoever trains adds to it, and a random
+    prompt is drawn from it.
+
+    Bad arguments raise UserError.
+    """
+
+    token_counts: Tensor
+
+    def __init__(
+        self,
+        vocab_size: int,
+        context_sizes: Sequence[int] = (),
+        *,
+        embedding_size: int = 128,
+        hidden_size: int = 256,
+        num_layers: int = 2,
+        cell: str = "lstm",
+        skip: str = "graves",
+        dropout: float = 0.0,
+        tie_output: bool = False,
+        learned_state: bool = False,
+    ) -> None:
+        super().__init__()
+        check_size("vocab_size", vocab_size)
+        check_size("embedding_size", embedding_size)
+        for size in context_sizes:
+            check_size("context_sizes", size)
+        self.arguments: dict[str, Any] = {
+            "vocab_size": vocab_size,
+            "context_sizes": list(context_sizes),
+            "embedding_size": embedding_size,
+            "hidden_size": hidden_size,
+            "num_layers": num_layers,
+            "cell": cell,
+            "skip": skip,
+            "dropout": dropout,
+            "tie_output": tie_output,
+            "learned_state": learned_state,
+        }
+        self.embedding = nn.Embedding(vocab_size, embedding_size)
+        self.context_embeddings = nn.ModuleList(nn.Embedding(size, embedding_size) for size in context_sizes)
+        self.stack = Stack(embedding_size, hidden_size, num_layers, cell, skip, dropout, learned_state)
+        # A tied model holds no second name for the embedding: nothing that copies, averages or saves weights has to
+        # know that they are tied.
+        self.head = nn.Linear(self.stack.output_size, embedding_size if tie_output else vocab_size, bias=not tie_output)
+        self.tied_bias = nn.Parameter(torch.zeros(vocab_size)) if tie_output else None
+        self.register_buffer("token_counts", torch.zeros(vocab_size, dtype=torch.int64))
+        self._initialize()
+
+    def forward(
+        self,
+        tokens: Tensor,
+        context: Tensor | None = None,
+        state: State | None = None,
+        reset: Tensor | None = None,
+    ) -> tuple[Tensor, State]:
+        """A window of tokens (B, T) -> logits (B, T, V) of what follows each, and the state after the window.
+
+        tokens, context (B, T, F): int32 or int64.
+        state: what an earlier window gave; None is the initial state.
+        reset: bool (B, S): rows that begin a new piece before a segment of T/S tokens, see `Stack.forward`.
+        """
+        x = self._embed(tokens, context)  # (B, T, E)
+        h, state = self.stack(x, state, reset)  # (B, T, L*H or H)
+        return self._logits(h), state  # (B, T, V)
+
+    def step(self, tokens: Tensor, context: Tensor | None, state: State) -> tuple[Tensor, State]:
+        """One token for each row (B,), its context (B, F) -> logits (B, V) and the next state."""
+        x = self._embed(tokens, context)  # (B, E)
+        h, state = self.stack.step(x, state)  # (B, L*H or H)
+        return self._logits(h), state  # (B, V)
+
+    def initial_state(self, batch: int) -> State:
+        """The state before the first token, for `batch` rows."""
+        return self.stack.initial_state(batch)
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers training adjusts."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def _embed(self, tokens: Tensor, context: Tensor | None) -> Tensor:
+        given, expected = 0 if context is None else context.shape[-1], len(self.context_embeddings)
+        if given != expected:
+            raise ValueError(f"the model was built for {expected} context features and received {given}")
+        x: Tensor = self.embedding(tokens)  # (..., E)
+        for feature, table in enumerate(self.context_embeddings):
+            assert context is not None
+            x = x + table(context[..., feature])
+        return x
+
+    def _logits(self, h: Tensor) -> Tensor:
+        h = self.head(h)  # (..., V), or (..., E) where tied
+        return h if self.tied_bias is None else F.linear(h, self.embedding.weight, self.tied_bias)
+
+    def _initialize(self) -> None:
+        # The sum of the embeddings has variance 1, however many they are; logits begin near zero, so that the loss
+        # begins at log V, tied or not.
+        tables = [self.embedding, *self.context_embeddings]
+        for table in tables:
+            nn.init.normal_(table.weight, std=1 / math.sqrt(len(tables)))
+        nn.init.normal_(self.head.weight, std=1 / math.sqrt(self.head.in_features * self.embedding.embedding_dim))
+        if self.head.bias is not None:
+            nn.init.zeros_(self.head.bias)

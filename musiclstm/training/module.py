@@ -1,0 +1,140 @@
+"""MusicLSTM as Lightning trains it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from torch.optim.swa_utils import AveragedModel
+
+from musiclstm.data.lanes import IGNORE, Window
+from musiclstm.errors import UserError
+from musiclstm.model.music_lstm import MusicLSTM
+from musiclstm.model.stack import State, detach_state
+from musiclstm.tokenizers.base import Tokenizer
+from musiclstm.training.schedule import warmup_cosine
+
+
+class MusicTraining(L.LightningModule):
+    """Cross-entropy on the next token, with the state carried from window to window of a lane.
+
+    `average` follows the weights as an exponential moving average: it is what is validated and kept.
+    `val_notes` is the number of notes in all validation pieces, for nats per note. `progress` gives the share
+    of the run that is done, for the cosine.
+    """
+
+    def __init__(
+        self,
+        model: MusicLSTM,
+        tokenizer: Tokenizer,
+        *,
+        val_notes: int,
+        progress: Callable[[], float],
+        provenance: dict[str, Any] | None = None,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 0.01,
+        betas: tuple[float, float] = (0.9, 0.99),
+        warmup_steps: int = 50,
+        average_decay: float = 0.995,
+        compile: bool = False,
+    ) -> None:
+        super().__init__()
+        for name, value, low in (("learning_rate", learning_rate, True), ("weight_decay", weight_decay, False)):
+            if not (value > 0 or (value == 0 and not low)):
+                raise UserError(f"optimizer.{name} is {value}: give a number {'above 0' if low else 'of at least 0'}")
+        if not 0 <= average_decay < 1:
+            raise UserError(f"optimizer.average_decay is {average_decay}: give a number from 0 to below 1")
+        self.model, self.tokenizer = model, tokenizer
+        self.average = AveragedModel(model, multi_avg_fn=_moving_average(average_decay))
+        self.average.requires_grad_(False)
+        self.val_notes, self.progress = val_notes, progress
+        self.learning_rate, self.weight_decay, self.betas = learning_rate, weight_decay, betas
+        self.warmup_steps = warmup_steps
+        self.save_hyperparameters(
+            {"model": model.arguments, "tokenizer": tokenizer.to_dict(), "provenance": provenance or {}}
+        )
+        self.state: State | None = None  # of the lanes, after the last window
+        self.position: dict[str, Any] | None = None  # of the lanes, after the last window
+        self.tokens_seen = 0
+        self._forward = torch.compile(model) if compile else model
+        self._val_state: State | None = None
+        self.val_sums = torch.zeros(3, dtype=torch.float64)  # nats, tokens, units of the tokenizer
+        unit = torch.zeros(len(tokenizer.vocabulary), dtype=torch.bool)
+        for kind in tokenizer.unit[1] if tokenizer.unit else ():
+            span = tokenizer.vocabulary.range(kind)
+            unit[span.start : span.stop] = True
+        self.register_buffer("_unit", unit, persistent=False)
+        self._unit: torch.Tensor
+
+    def training_step(self, batch: Window, batch_idx: int) -> torch.Tensor:
+        logits, state = self._forward(batch.tokens, batch.context, self.state, batch.reset)
+        loss = F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORE)
+        self.state, self.position = detach_state(state), batch.position
+        seen = batch.targets[batch.targets != IGNORE]
+        self.model.token_counts += torch.bincount(seen, minlength=len(self.model.token_counts))
+        self.tokens_seen += len(seen) * self.trainer.world_size
+        self.log("train/loss", loss)
+        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+        return loss
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        # Here and not in a batch-end hook: those come after the one in which a checkpoint may be written.
+        super().optimizer_step(*args, **kwargs)
+        self.average.update_parameters(self.model)
+
+    def on_validation_epoch_start(self) -> None:
+        self._val_state = None
+        self.val_sums = torch.zeros(3, dtype=torch.float64)
+
+    def validation_step(self, batch: Window, batch_idx: int) -> None:
+        fresh = bool(batch.reset[0, 0])
+        average: MusicLSTM = self.average.module
+        logits, self._val_state = average(batch.tokens, batch.context, None if fresh else self._val_state)
+        targets = batch.targets.flatten()
+        nats = F.cross_entropy(logits.flatten(0, 1).float(), targets, ignore_index=IGNORE, reduction="sum")
+        scored = targets != IGNORE
+        self.val_sums += torch.stack([nats, scored.sum(), (self._unit[targets] & scored).sum()]).double().cpu()
+
+    def on_validation_epoch_end(self) -> None:
+        for name, value in self.val_metrics().items():
+            self.log(name, value, sync_dist=True)  # the same on every process
+
+    def val_metrics(self) -> dict[str, float]:
+        """What the last validation found, over all processes: nats per token, per note, and per unit."""
+        sums = self.trainer.strategy.reduce(self.val_sums.to(self.device).float(), reduce_op="sum")
+        nats, tokens, units = (float(value) for value in sums)
+        metrics = {
+            "val/loss": nats / max(1.0, tokens),
+            "val/perplexity": math.exp(min(50.0, nats / max(1.0, tokens))),
+            "val/nats_per_note": nats / max(1, self.val_notes),
+        }
+        if self.tokenizer.unit:
+            metrics[f"val/nats_per_{self.tokenizer.unit[0]}"] = nats / max(1.0, units)
+        return metrics
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        # Decay shrinks matrices; biases, peepholes and embeddings of rare tokens have no reason to shrink.
+        embedded = {id(p) for m in self.model.modules() if isinstance(m, torch.nn.Embedding) for p in m.parameters()}
+        matrices = [p for p in self.model.parameters() if p.ndim > 1 and id(p) not in embedded]
+        others = [p for p in self.model.parameters() if p.ndim <= 1 or id(p) in embedded]
+        groups = [{"params": matrices, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, betas=self.betas)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: warmup_cosine(step, self.warmup_steps, self.progress())
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _moving_average(decay: float) -> Callable[[Any, Any, torch.Tensor], None]:
+    """An exponential moving average that begins quickly: the first weights, drawn at random, are soon forgotten."""
+
+    @torch.no_grad()
+    def update(averaged: Any, current: Any, count: torch.Tensor) -> None:
+        now = min(decay, (1 + int(count)) / (10 + int(count)))
+        torch._foreach_lerp_(list(averaged), list(current), 1 - now)
+
+    return update

@@ -1,0 +1,206 @@
+"""The stack: windows, steps, carried state, resets, skips, dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from musiclstm.errors import UserError
+from musiclstm.model.cells import CELLS
+from musiclstm.model.stack import SKIPS, Stack, State, detach_state, select_state
+
+B, T, X, H = 4, 12, 5, 6
+
+
+def make_stack(num_layers: int = 2, cell: str = "lstm", skip: str = "graves", dropout: float = 0.0) -> Stack:
+    """A stack with a learned state, and all its parameters away from what they begin as."""
+    torch.manual_seed(0)
+    stack = Stack(X, H, num_layers, cell, skip, dropout, learned_state=True)
+    with torch.no_grad():
+        for parameter in stack.parameters():
+            parameter.uniform_(-0.7, 0.7)
+    return stack
+
+
+def make_input(batch: int = B, length: int = T) -> Tensor:
+    return torch.randn(batch, length, X, generator=torch.Generator().manual_seed(1))
+
+
+def assert_states_close(state: State, expected: State) -> None:
+    torch.testing.assert_close(state, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("num_layers", [1, 2, 3])
+@pytest.mark.parametrize("skip", SKIPS)
+@pytest.mark.parametrize("cell", CELLS)
+@torch.no_grad()
+def test_steps_and_windows_give_what_the_whole_sequence_gives(cell: str, skip: str, num_layers: int) -> None:
+    stack = make_stack(num_layers, cell, skip)
+    x = make_input()
+    whole, last = stack(x)
+    assert whole.shape == (B, T, stack.output_size)
+
+    state = stack.initial_state(B)
+    steps = []
+    for t in range(T):
+        output, state = stack.step(x[:, t], state)
+        steps.append(output)
+    torch.testing.assert_close(torch.stack(steps, 1), whole, atol=1e-5, rtol=0)
+    assert_states_close(state, last)
+
+    windows, carried = [], None
+    for window in x.split((5, 1, 6), dim=1):
+        output, carried = stack(window, carried)
+        windows.append(output)
+    torch.testing.assert_close(torch.cat(windows, 1), whole, atol=1e-5, rtol=0)
+    assert carried is not None
+    assert_states_close(carried, last)
+
+
+@pytest.mark.parametrize("skip", SKIPS)
+@pytest.mark.parametrize("cell", CELLS)
+@torch.no_grad()
+def test_a_reset_row_begins_anew_and_leaves_the_others_alone(cell: str, skip: str) -> None:
+    stack = make_stack(2, cell, skip)
+    x = make_input()
+    _, state = stack(make_input(length=3))
+    reset = torch.tensor([[0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 1, 1], [0, 0, 0, 0]], dtype=torch.bool)
+    outputs, last = stack(x, state, reset)
+    for row in range(B):
+        row_state = select_state(state, [row])
+        for segment, piece in enumerate(x[row : row + 1].chunk(4, dim=1)):
+            if reset[row, segment]:
+                row_state = stack.initial_state(1)
+            expected, row_state = stack(piece, row_state)
+            got = outputs[row : row + 1, segment * 3 : segment * 3 + 3]
+            torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
+        assert_states_close(select_state(last, [row]), row_state)
+
+
+def test_a_window_is_split_only_where_a_row_is_reset() -> None:
+    stack = make_stack(1)
+    lengths: list[int] = []
+    stack.cells[0].register_forward_pre_hook(lambda _, inputs: lengths.append(inputs[0].shape[1]))
+    reset = torch.zeros(B, 4, dtype=torch.bool)
+    stack(make_input(), None, reset)
+    reset[1, 0] = True  # before the first step: nothing to split
+    stack(make_input(), None, reset)
+    assert lengths == [T, T]
+    reset[2, 3] = True
+    stack(make_input(), None, reset)
+    assert lengths[2:] == [9, 3]
+
+
+def test_segments_that_do_not_divide_the_window_are_refused() -> None:
+    with pytest.raises(ValueError, match="12 steps does not divide into 5 segments"):
+        make_stack()(make_input(), None, torch.zeros(B, 5, dtype=torch.bool))
+
+
+@torch.no_grad()
+def test_skips_are_wired_as_documented() -> None:
+    x = make_input()
+
+    def layers(skip: str) -> tuple[Stack, list[Callable[[Tensor], Tensor]]]:
+        stack = make_stack(3, skip=skip)
+
+        def layer(index: int) -> Callable[[Tensor], Tensor]:
+            return lambda below: stack.cells[index](below, stack.initial_state(B)[index])[0]
+
+        return stack, [layer(index) for index in range(3)]
+
+    stack, (first, second, third) = layers("graves")
+    h1 = first(x)
+    h2 = second(torch.cat((x, h1), 2))
+    h3 = third(torch.cat((x, h2), 2))
+    torch.testing.assert_close(stack(x)[0], torch.cat((h1, h2, h3), 2))
+
+    stack, (first, second, third) = layers("residual")
+    h1 = first(x)
+    h2 = h1 + second(h1)
+    torch.testing.assert_close(stack(x)[0], h2 + third(h2))
+
+    stack, (first, second, third) = layers("none")
+    torch.testing.assert_close(stack(x)[0], third(second(first(x))))
+
+
+@pytest.mark.parametrize("skip", SKIPS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_parameter_receives_a_gradient(cell: str, skip: str) -> None:
+    torch.manual_seed(0)
+    stack = Stack(X, H, 3, cell, skip, learned_state=True)  # as it begins, with zeros where it begins with zeros
+    stack(make_input())[0].square().sum().backward()
+    for name, parameter in stack.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_a_learned_state_has_a_gradient_in_windows_that_carry_theirs() -> None:
+    stack = make_stack()
+    state = detach_state(stack(make_input())[1])
+    stack(make_input(), state, torch.zeros(B, 2, dtype=torch.bool))[0].sum().backward()
+    assert all(parameter.grad is not None for parameter in stack.learned)
+
+
+def test_dropout_masks_are_constant_over_time_and_differ_between_rows() -> None:
+    torch.manual_seed(0)
+    features, rows, dropout = 400, 8, 0.3
+    stack = Stack(features, 200, 2, dropout=dropout)
+    seen: list[Tensor] = []
+    stack.cells[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    x = torch.ones(rows, T, features)
+    outputs, _ = stack(x)
+    masks = seen[0]
+    assert torch.equal(masks, masks[:, :1].expand_as(masks))
+    assert {round(value, 4) for value in masks.unique().tolist()} == {0.0, round(1 / (1 - dropout), 4)}
+    dropped = outputs == 0
+    assert torch.equal(dropped, dropped[:, :1].expand_as(dropped))
+    for pattern in (masks[:, 0] == 0, dropped[:, 0]):
+        assert pattern.float().mean().item() == pytest.approx(dropout, abs=0.04)
+        assert len({tuple(row.tolist()) for row in pattern}) == rows
+
+
+@torch.no_grad()
+def test_dropout_is_inactive_in_eval_mode_and_in_steps() -> None:
+    dropping, plain, x = make_stack(dropout=0.5), make_stack(), make_input()
+    assert not torch.equal(dropping(x)[0], plain(x)[0])
+    torch.testing.assert_close(
+        dropping.step(x[:, 0], dropping.initial_state(B)), plain.step(x[:, 0], plain.initial_state(B))
+    )
+    torch.testing.assert_close(dropping.eval()(x), plain(x))
+
+
+def test_states_are_made_cut_off_and_selected_by_row() -> None:
+    stack = Stack(X, H, 3)
+    zeros = stack.zero_state(2, dtype=torch.float64)
+    assert [[part.shape for part in layer] for layer in zeros] == [[(2, H), (2, H)]] * 3
+    assert all(part.dtype == torch.float64 and not part.any() for layer in zeros for part in layer)
+    assert_states_close(stack.initial_state(2), stack.zero_state(2))
+
+    _, state = stack(make_input())
+    assert all(not part.requires_grad for layer in detach_state(state) for part in layer)
+    branched = select_state(state, torch.tensor([2, 2, 0]))
+    assert torch.equal(branched[1][0], state[1][0][[2, 2, 0]])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_layers": 0}, "num_layers=0 is not possible: give a whole number of at least 1"),
+        ({"num_layers": 1.5}, "num_layers=1.5"),
+        ({"hidden_size": 0}, "hidden_size=0"),
+        ({"hidden_size": True}, "hidden_size=True"),
+        ({"input_size": -1}, "input_size=-1"),
+        ({"dropout": 1.0}, "dropout=1.0 is not possible"),
+        ({"dropout": -0.1}, "dropout=-0.1"),
+        ({"dropout": float("nan")}, "dropout=nan"),
+        ({"dropout": "half"}, "dropout='half'"),
+        ({"cell": "mogrifier"}, "cell='mogrifier' is unknown: choose one of lstm, peephole, gru, rnn"),
+        ({"skip": "dense"}, "skip='dense' is unknown: choose one of graves, residual, none"),
+    ],
+)
+def test_bad_arguments_are_named(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Stack(**({"input_size": X, "hidden_size": H, "num_layers": 1} | arguments))  # type: ignore[arg-type]

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from musiclstm.errors import UserError
+from musiclstm.training.keep import BUNDLE
+from musiclstm.training.metrics import read_metrics
+from tests.training.fitting import small_fit, weights
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.training.fitting", str(folder), *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def same(a: Path, b: Path) -> bool:
+    first, second = weights(a), weights(b)
+    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("straight")
+    small_fit(folder)
+    return folder
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
+def test_a_run_killed_and_resumed_ends_as_one_never_stopped(straight: Path, tmp_path: Path) -> None:
+    killed = run(tmp_path, "1", "10")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    step = torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"]
+    assert 0 < step < 12
+    small_fit(tmp_path, ckpt_path=tmp_path / "last.ckpt")
+    assert same(straight / "last.ckpt", tmp_path / "last.ckpt")
+    assert (straight / BUNDLE).read_bytes() == (tmp_path / BUNDLE).read_bytes()
+    assert read_metrics(straight / "metrics.csv") == read_metrics(tmp_path / "metrics.csv")
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("every", [1, 3, 4, 7])
+def test_resuming_from_any_step_ends_the_same(straight: Path, tmp_path: Path, every: int) -> None:
+    # Validation runs after every fourth step: with 1 and 4 the checkpoint is written just before one.
+    def stop(bundle: Path, step: int) -> None:
+        if step == 8:
+            raise Stop
+
+    with pytest.raises(Stop):
+        small_fit(tmp_path, every=every, on_best=stop)
+    written = torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"]
+    assert written == 8 // every * every
+    small_fit(tmp_path, every=every, ckpt_path=tmp_path / "last.ckpt")
+    assert same(straight / "last.ckpt", tmp_path / "last.ckpt")
+    assert read_metrics(straight / "metrics.csv") == read_metrics(tmp_path / "metrics.csv")
+
+
+def test_two_processes_train_one_model_and_resume_exactly(tmp_path: Path) -> None:
+    straight = run(tmp_path / "straight", "2", "0")
+    assert straight.returncode == 0, straight.stderr
+    checkpoint = torch.load(tmp_path / "straight" / "last.ckpt", weights_only=True)
+    assert len(checkpoint["musiclstm"]) == 2 and checkpoint["global_step"] == 12
+    first, second = (own["position"] for own in checkpoint["musiclstm"])
+    assert first != second  # each process has read its own pieces
+
+    killed = run(tmp_path / "half", "2", "10")
+    assert killed.returncode != 0  # one process was killed, and the other finds it gone
+    resumed = run(tmp_path / "half", "2", "0", str(tmp_path / "half" / "last.ckpt"))
+    assert resumed.returncode == 0, resumed.stderr
+    assert same(tmp_path / "straight" / "last.ckpt", tmp_path / "half" / "last.ckpt")
+
+
+def test_same_seed_same_weights(straight: Path, tmp_path: Path) -> None:
+    small_fit(tmp_path)
+    assert same(straight / "last.ckpt", tmp_path / "last.ckpt")
+
+
+def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path, straight: Path) -> None:
+    checkpoint = torch.load(straight / "last.ckpt", weights_only=True)
+    del checkpoint["musiclstm"]
+    torch.save(checkpoint, tmp_path / "other.ckpt")
+    with pytest.raises(UserError, match="did not write"):
+        small_fit(tmp_path, ckpt_path=tmp_path / "other.ckpt")
