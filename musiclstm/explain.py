@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -59,12 +60,15 @@ def explain(error: BaseException) -> str | None:
 
 
 def quote(override: str) -> str:
-    """`override`, its value in quotes where Hydra's grammar could not read it otherwise.
+    """`override`, its value in quotes where Hydra's grammar could not read it otherwise, and ~/ the home folder.
 
     So a path may hold what the grammar reserves or does not know, as in `prompt=~/Björk (live)/a=b.mid`. A value
     that looks like a list, a call or several values is left as it is: it may be a slip, which Hydra shall report.
     """
     name, equals, value = override.partition("=")
+    if value.startswith("~/"):  # a shell leaves it alone behind a name with a dot
+        value = os.path.expanduser(value)
+        override = f"{name}={value}"
     if not equals or "," in value or re.match(r"\w+\(|[\[{\"']", value) or _parses(override):
         return override
     quoted = _quoted(name, value)
@@ -112,8 +116,9 @@ def _explain_composition(error: CompactHydraException) -> str:
 
 def _explain_unknown(name: str, error: OmegaConfBaseException) -> str:
     known = list(_names(OmegaConf.to_container(error.parent_node), (error.full_key or "").removesuffix(str(error.key))))
-    leaf = name.rpartition(".")[2]
-    near = [k for k in known if k.rpartition(".")[2] == leaf] or difflib.get_close_matches(name, known, cutoff=0.75)
+    last = {k: k.rpartition(".")[2] for k in known}
+    close = difflib.get_close_matches(name.rpartition(".")[2], list(last.values()), n=1, cutoff=0.75)
+    near = [k for k in known if last[k] in close]
     return f"there is no setting {name}" + (f": did you mean {' or '.join(near)}?" if near else "; --help lists them")
 
 

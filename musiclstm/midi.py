@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import io
 import os
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from musiclstm.errors import UserError
+from musiclstm.files import whole_file
 from musiclstm.score import (
     DEFAULT_TEMPO,
+    DENOMINATORS,
     DRUMS,
+    MAX_TEMPO,
     METER,
     NOTE,
     PEDAL,
     TEMPO,
     Score,
+    as_meter,
     bar_ticks,
+    changes,
     cut_overlaps,
     make_notes,
     sort_notes,
@@ -33,8 +37,6 @@ NOTATION_EXTENSIONS = (".xml", ".musicxml", ".mxl", ".abc", ".krn")
 EXTENSIONS = (*MIDI_EXTENSIONS, *NOTATION_EXTENSIONS)
 
 MAX_TICKS_PER_QUARTER = 32_767  # 15 bits in the header of a MIDI file
-MAX_TEMPO = 0xFFFFFF  # microseconds per quarter: 3 bytes
-DENOMINATORS = (1, 2, 4, 8, 16, 32, 64, 128)
 MAX_TICK = 10_000_000  # pretty_midi keeps a table of this many ticks at most
 MAX_QUARTERS = 200_000  # over a day at 120 a minute: what is longer is damage, not music
 MAX_SECONDS = 24 * 3600
@@ -77,8 +79,8 @@ def _parse(data: bytes) -> Score:
 
     try:
         midi: Any = symusic.Score.from_midi(data)  # its own types know of no attribute
-    except (RuntimeError, ValueError) as error:
-        why = str(error).removeprefix("MiniMidi: ").removesuffix(": iostream error")
+    except Exception as error:  # its parser lets through whatever the standard library throws
+        why = str(error).removeprefix("MiniMidi: ").removeprefix("Invaild midi file! ").removesuffix(": iostream error")
         raise UserError(f"not a sound MIDI file ({why.rstrip('!. ')})") from None
     if midi.ticks_per_quarter < 1:
         raise UserError("its header says zero ticks per quarter note")
@@ -167,17 +169,6 @@ def _assemble(
     )
 
 
-def changes(events: np.ndarray) -> np.ndarray:
-    """`events` by tick, without those that another at the same tick follows and those that change nothing."""
-    events = events[np.argsort(events["tick"], kind="stable")]
-    events = events[np.append(events["tick"][1:] != events["tick"][:-1], True)]
-    changed = np.ones(len(events), bool)
-    for name in (events.dtype.names or ())[1:]:
-        changed[1:] &= events[name][1:] == events[name][:-1]
-    changed[1:] = ~changed[1:]
-    return events[changed]
-
-
 def to_pretty_midi(score: Score) -> pretty_midi.PrettyMIDI:
     """`score` as a PrettyMIDI object with one instrument per track and program, exact to the tick.
 
@@ -251,15 +242,6 @@ def _meters_with_pickup(score: Score) -> np.ndarray:
     return np.concatenate([np.array([(0, *pickup)], METER), meters])
 
 
-def as_meter(ticks: int, ticks_per_quarter: int, denominator: int) -> tuple[int, int] | None:
-    """The meter whose bar lasts `ticks`, with `denominator` or a multiple of it; None where there is none."""
-    length = Fraction(ticks, 4 * ticks_per_quarter)
-    denominator = max(denominator, length.denominator)
-    numerator = length * denominator
-    exists = numerator.denominator == 1 and 1 <= numerator <= 255 and denominator in DENOMINATORS
-    return (int(numerator), denominator) if exists else None
-
-
 def _merged(pedals: np.ndarray) -> list[tuple[int, int]]:
     """Spans of ticks in which the pedal is down: pedals that overlap are one, those without length are gone."""
     spans: list[tuple[int, int]] = []
@@ -304,13 +286,7 @@ def write_midi(score: Score, path: str | os.PathLike[str]) -> None:
     The file is complete or not there. Raises UserError where MIDI has no room for the score.
     """
     midi = to_pretty_midi(score)
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
     midi.write(content)
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
+    with whole_file(path) as beside:
         beside.write_bytes(content.getvalue())
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)

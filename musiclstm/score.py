@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ DRUMS = 128
 """The `program` of percussion, which in MIDI is a channel and not a program."""
 
 DEFAULT_TEMPO = 500_000  # 120 quarter notes a minute: what MIDI means where a file says nothing
+MAX_TEMPO = 0xFFFFFF  # microseconds per quarter note: a MIDI file has three bytes for it
+DENOMINATORS = (1, 2, 4, 8, 16, 32, 64, 128)  # of meters
 
 
 def _default_tempos() -> np.ndarray:
@@ -117,6 +120,26 @@ class Score:
 def bar_ticks(numerator: int, denominator: int, ticks_per_quarter: int) -> int:
     """Ticks in a bar of `numerator`/`denominator`, at least 1."""
     return max(1, round(numerator * 4 * ticks_per_quarter / denominator))
+
+
+def as_meter(ticks: int, ticks_per_quarter: int, denominator: int) -> tuple[int, int] | None:
+    """The meter whose bar lasts `ticks`, with `denominator` or a multiple of it; None where there is none."""
+    length = Fraction(ticks, 4 * ticks_per_quarter)
+    denominator = max(denominator, length.denominator)
+    numerator = length * denominator
+    exists = numerator.denominator == 1 and 1 <= numerator <= 255 and denominator in DENOMINATORS
+    return (int(numerator), denominator) if exists else None
+
+
+def changes(events: np.ndarray) -> np.ndarray:
+    """`events` by tick, without those that another at the same tick follows and those that change nothing."""
+    events = events[np.argsort(events["tick"], kind="stable")]
+    events = events[np.append(events["tick"][1:] != events["tick"][:-1], True)]
+    changed = np.ones(len(events), bool)
+    for name in (events.dtype.names or ())[1:]:
+        changed[1:] &= events[name][1:] == events[name][:-1]
+    changed[1:] = ~changed[1:]
+    return events[changed]
 
 
 def sort_notes(notes: np.ndarray) -> np.ndarray:

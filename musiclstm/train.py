@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
 from datetime import datetime, timezone
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from musiclstm.commands import command
 from musiclstm.console import duration, say
 from musiclstm.errors import UserError
-from musiclstm.prepare import open_store
+from musiclstm.sources import open_store
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -33,7 +34,9 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> Result:
 
     from omegaconf import OmegaConf
 
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its tips; warnings come through
+    import lightning  # noqa: F401  (sets the level of its log, which is then ours to set)
+
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its tips go, warnings come through
 
     from musiclstm import __version__
     from musiclstm.data.augmentation import Augmentation, pitch_range
@@ -167,8 +170,9 @@ def report(result: Result) -> None:
         if name.startswith("val/nats_per_") and name != "val/nats_per_note"
     ]
     say(f"Best validation: {result.nats_per_note:.3f} nats per note{''.join(units)}, after {result.minutes:.1f} min")
-    say(f"Run folder: {result.folder} (model.safetensors, sample.mid, sample.png, loss.png, metrics.csv, last.ckpt)")
-    say(f"More music: python -m musiclstm.generate checkpoint={result.bundle}")
+    folder = os.path.relpath(result.folder)
+    say(f"Run folder: {folder} (model.safetensors, sample.mid, sample.png, loss.png, metrics.csv, last.ckpt)")
+    say(f"More music: python -m musiclstm.generate checkpoint={os.path.relpath(result.bundle)}")
 
 
 def _failed(cfg: DictConfig, error: Exception) -> float:

@@ -97,6 +97,7 @@ def test_a_task_can_be_called_with_a_configuration() -> None:
     ("arguments", "said"),
     [
         (["foo=1"], "there is no setting foo; --help lists them"),
+        (["maxsteps=4"], "there is no setting maxsteps: did you mean trainer.max_steps?"),
         (["max_steps=4"], "there is no setting max_steps: did you mean trainer.max_steps?"),
         (["trainer.max_step=4"], "there is no setting trainer.max_step: did you mean trainer.max_steps?"),
         (["optimizer.max_steps=4"], "there is no setting optimizer.max_steps: did you mean trainer.max_steps?"),
@@ -197,7 +198,14 @@ def test_a_sweep_that_nobody_rescues_fails_in_one_line(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/a=b.mid", "~/Björk (live)/it's.mid", "C:\\music\\", "a & b #1", "a\\'b", "(a)", "plain", "/with space"]
+    "path",
+    ["/a=b.mid", "/Björk (live)/it's.mid", "a~b", "C:\\music\\", "a & b #1", "a\\'b", "(a)", "plain", "/with space"],
 )
 def test_paths_arrive_as_they_were_given(run: Run, path: str) -> None:
     assert run(play, f"data.path={path}") == (0, f"playing 1 {path} auto\n", "")
+
+
+def test_paths_may_begin_at_home(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/of (some)")
+    monkeypatch.setenv("USERPROFILE", "/home/of (some)")
+    assert run(play, "data.path=~/a=b.mid") == (0, "playing 1 /home/of (some)/a=b.mid auto\n", "")

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from musiclstm.console import say
 from musiclstm.data.splits import check_shares, draw, split_by_csv, split_by_share
 from musiclstm.data.store import NoteStore
 from musiclstm.data.store_building import Recipe, build_store
@@ -43,8 +42,6 @@ def prepare(
     shares = check_shares(split)
     if limit is not None and limit < 1:
         raise UserError(f"a limit of {limit} files: give 1 or more, or none")
-    if workers is not None and workers < 1:
-        raise UserError(f"{workers} worker processes: give 1 or more, or none for one per core")
     files = find_files(path)
     if limit is not None:
         files = sorted(sorted(files, key=lambda file: draw(seed, file.source))[:limit], key=lambda file: file.source)
@@ -57,8 +54,6 @@ def prepare(
             table = Path(path) / table
         splits = split_by_csv(table, [file.source for file in files], split_column, file_column)
         left_out = [file.source for file in files if file.source not in splits]
-        if left_out:
-            say(f"Left out: {len(left_out):,} files that {table} gives no split, such as {left_out[0]}")
         files = [file for file in files if file.source in splits]
         settings = {"split_csv": str(table.absolute()), "splits": _digest(sorted(splits.items())), "limit": limit}
         recipe = Recipe(
@@ -79,8 +74,11 @@ def ensure_store(path: str | os.PathLike[str], datasets_folder: str | os.PathLik
     if (source / "manifest.json").is_file() and (source / "pieces.npy").is_file():
         return NoteStore.open(source)
     made_from = {name: value for name, value in settings.items() if name != "workers"}
+    if "split" in made_from:
+        made_from["split"] = check_shares(made_from["split"])
     digest = _digest([str(source.resolve()), made_from])
-    return prepare(path, Path(datasets_folder) / f"{source.stem}-{digest}", **settings)
+    name = source.stem if source.is_file() else source.name
+    return prepare(path, Path(datasets_folder) / f"{name}-{digest}", **settings)
 
 
 def find_files(path: str | os.PathLike[str]) -> list[MusicFile]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -117,6 +118,7 @@ class StoreWriter:
         self.skipped: list[dict[str, str]] = []
         self.head: dict[str, Any] = {}
         self._beside = self.folder.with_name(f".{self.folder.name}.{os.getpid()}.new")
+        self._old = self._beside.with_suffix(".old")
         self._ends = dict.fromkeys(COLUMNS, 0)
         self._rows: list[tuple[int, ...]] = []
         self._pieces: list[dict[str, Any]] = []
@@ -163,17 +165,17 @@ class StoreWriter:
         np.save(self._beside / "pieces.npy", np.array(self._rows, PIECE))
         _write_json(self._beside / "pieces.json", self._pieces)
         _write_json(self._beside / "manifest.json", {"version": VERSION, **self.head, "skipped": self.skipped})
-        replace_folder(self._beside, self.folder)
+        if self.folder.exists():
+            self.folder.rename(self._old)
+        self._beside.rename(self.folder)
+        shutil.rmtree(self._old, ignore_errors=True)
 
 
-def replace_folder(new: Path, folder: Path) -> None:
-    """Put `new` in the place of `folder`, whose content, if there is any, is deleted."""
-    old = new.with_suffix(".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    new.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+def remove_remains(folder: Path) -> None:
+    """Delete what writers of the store in `folder` that were killed have left beside it."""
+    for pattern in (".{}.*.new", ".{}.*.old"):
+        for remains in folder.parent.glob(pattern.format(glob.escape(folder.name))):
+            shutil.rmtree(remains, ignore_errors=True)
 
 
 def _load(path: Path, dtype: np.dtype) -> np.ndarray:

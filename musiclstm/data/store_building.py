@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from musiclstm.console import say
-from musiclstm.data.store import SPLITS, VERSION, NoteStore, StoreWriter
+from musiclstm.data.store import SPLITS, VERSION, NoteStore, StoreWriter, remove_remains
 from musiclstm.data.store_parts import MusicFile, Reader, read_parts
 from musiclstm.errors import UserError
 from musiclstm.score import Score
@@ -58,6 +59,8 @@ def build_store(
     A file that cannot be read is skipped, counted and named. `workers` is the number of processes, by default
     that of the cores. Raises UserError where no piece is left.
     """
+    if workers is not None and workers < 1:
+        raise UserError(f"{workers} worker processes: give 1 or more, or none for one per core")
     folder = folder.absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _exclusive(folder):
@@ -69,8 +72,10 @@ def build_store(
             pass
         else:
             if store.head.get("fingerprint") == fingerprint:
-                say(f"Prepared before: {len(store):,} pieces in {folder}")
+                skipped = len(store.head["skipped"])
+                say(f"Prepared before: {len(store):,} pieces in {folder}; {skipped:,} were skipped")
                 return store
+        remove_remains(folder)
         size = max(1, min(64, len(files) // 32))  # whatever the number of processes, so that chunks stay the same
         parts_folder = folder.with_name(f"{folder.name}.parts")
         parts = {parts_folder / _hash(stamps[i : i + size]): files[i : i + size] for i in range(0, len(files), size)}
@@ -115,7 +120,7 @@ def _join(parts: Sequence[Path], folder: Path, recipe: Recipe, head: dict[str, A
             if recipe.unique:
                 first = same.setdefault(_hash_of_notes(score), entry["name"])
                 if first != entry["name"]:
-                    skipped.append({"source": entry["source"], "reason": f"has the same notes as {first}"})
+                    skipped.append({"source": entry["source"], "reason": "the same notes as another", "same_as": first})
                     continue
             group = recipe.group(score) if recipe.group else entry["name"]
             pieces.append(Piece(entry["source"], entry["name"], group))
@@ -151,13 +156,16 @@ def _say_what_came_of_it(store: NoteStore) -> None:
 
 def _reasons(skipped: Sequence[dict[str, str]]) -> list[str]:
     """A line for each reason, the most frequent first; reasons that differ in numbers alone are one."""
+    number = re.compile(r"0x[0-9a-f]+|\d[\d,.]*")
     by_reason: dict[str, list[dict[str, str]]] = {}
     for entry in skipped:
-        by_reason.setdefault("".join(c for c in entry["reason"] if not c.isdigit()), []).append(entry)
+        by_reason.setdefault(number.sub("N", entry["reason"]), []).append(entry)
     lines = []
-    for entries in sorted(by_reason.values(), key=len, reverse=True):
+    for reason, entries in sorted(by_reason.items(), key=lambda item: -len(item[1])):
+        if len({entry["reason"] for entry in entries}) == 1:
+            reason = entries[0]["reason"]
         names = ", ".join(entry["source"] for entry in entries[:EXAMPLES])
         more = f" and {len(entries) - EXAMPLES:,} more" if len(entries) > EXAMPLES else ""
-        line = f"{len(entries):,} x {entries[0]['reason']}: {names}{more}"
+        line = f"{len(entries):,} x {reason}: {names}{more}"
         lines.append(line.encode("utf-8", "replace").decode())  # names of files need not be text
     return lines

@@ -5,6 +5,8 @@ A step costs the same time and memory however long the sequences are.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,12 +18,13 @@ from musiclstm.model.stack import State, select_state
 from musiclstm.tokenizers.base import Reading, Tokenizer
 
 CHUNK = 1024  # tokens of a prompt that the model reads at once
+SMALL_STEP = 30_000_000  # multiplications, a few milliseconds of them
 
 
 class StepEngine:
     """`batch` sequences of one model and tokenizer, advanced together by a token each.
 
-    The model runs where its weights are; logits, masks and tokens are on the CPU, where they are drawn.
+    The model runs where its weights are; the grammar, the logits and the tokens are on the CPU, where tokens are drawn.
     """
 
     reading: Reading
@@ -35,7 +38,7 @@ class StepEngine:
         self._state: State = model.initial_state(batch)
 
     @torch.inference_mode()
-    def prime(self, ids: np.ndarray, hold_back: int | None = None) -> Tensor:
+    def prime(self, ids: np.ndarray, hold_back: int | None = None) -> np.ndarray:
         """Reads what all sequences begin with: ids (T,) from BOS on. Returns the logits (B, V) of what follows.
 
         hold_back: the step of the tokenizer before which nothing new may begin.
@@ -53,20 +56,34 @@ class StepEngine:
         assert reading is not None, "a sequence begins with BOS"
         self.reading = reading
         self._state = select_state(state, [0] * self._batch)
-        return logits[:, -1].float().cpu().expand(self._batch, -1)
+        return np.repeat(logits[:, -1].float().cpu().numpy(), self._batch, axis=0)
 
     @torch.inference_mode()
-    def advance(self, tokens: Tensor) -> Tensor:
+    def advance(self, tokens: np.ndarray) -> np.ndarray:
         """One more token a sequence (int64, (B,)). Returns the logits (B, V) of what follows."""
-        self._grammar_state = self._grammar.advance(self._grammar_state, tokens)
-        features, self.reading = self._tokenizer.context(tokens.numpy()[:, None], self.reading)
-        context = self._to_model(features[:, 0])
-        logits, self._state = self._model.step(tokens.to(self._device), context, self._state)
-        return logits.float().cpu()
+        self._grammar_state = self._grammar.advance(self._grammar_state, torch.from_numpy(tokens))
+        features, self.reading = self._tokenizer.context(tokens[:, None], self.reading)
+        logits, self._state = self._model.step(self._to_model(tokens), self._to_model(features[:, 0]), self._state)
+        return logits.float().cpu().numpy()
 
-    def allowed(self) -> Tensor:
+    @torch.inference_mode()
+    def allowed(self) -> np.ndarray:
         """The tokens that the grammar lets follow: bool, (B, V)."""
-        return self._grammar.allowed(self._grammar_state)
+        return self._grammar.allowed(self._grammar_state).numpy()
+
+    @contextmanager
+    def threads(self) -> Iterator[None]:
+        """A block in which torch uses one thread if a step is too small to gain by more.
+
+        Waking others then takes as long as the work; where they are busy, with a training run say, ten times as long.
+        """
+        threads = torch.get_num_threads()
+        try:
+            if self._model.num_parameters * self._batch < SMALL_STEP:
+                torch.set_num_threads(1)
+            yield
+        finally:
+            torch.set_num_threads(threads)
 
     def _to_model(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from musiclstm.errors import UserError
-from musiclstm.generation.limits import Limits, close_hanging, cut_at, drop_before
+from musiclstm.generation.limits import Limits, close_hanging, cut_at, drop_before, refine
 from musiclstm.generation.prompt import Prompt, read_prompt
 from musiclstm.generation.sampling import Sampling, check_whole
 from musiclstm.generation.writing import Opening, Writing, Written
@@ -55,6 +55,65 @@ class Generated:
         return to_pretty_midi(self.score)
 
 
+@dataclass(frozen=True)
+class Job:
+    """`n` pieces to be written. `opening` is what they begin with, `continued` the prompt that it was made from."""
+
+    model: MusicLSTM
+    tokenizer: Tokenizer
+    n: int
+    seed: int
+    sampling: Sampling
+    limits: Limits
+    opening: Opening
+    continued: Prompt | None
+
+    def run(self, on_end: Callable[[int], None] | None = None) -> list[Generated]:
+        """Writes them; `on_end` is called with 1 or more whenever so many pieces have come to their end."""
+        pieces: list[Generated] = []
+        for first in range(0, self.n, BATCH):
+            rows = range(first, min(first + BATCH, self.n))
+            writing = Writing(
+                self.model, self.tokenizer, self.sampling, self.limits, self.opening, seed=self.seed, rows=rows
+            )
+            pieces += [self._piece(written) for written in writing.run(on_end)]
+        return pieces
+
+    def _piece(self, written: Written) -> Generated:
+        limits, opening, continued = self.limits, self.opening, self.continued
+        score = self.tokenizer.decode(written.ids)
+        if not written.ended:
+            score = close_hanging(score, opening.step or 0)
+        if continued is not None:
+            begin, prompt_end = continued.cut, continued.cut
+            score = continued.continued_by(score)
+        else:
+            score = refine(score)
+            begin, prompt_end = 0, round(float(score.ticks(written.drawn_seconds)))
+            if len(score) == 0:
+                raise UserError(
+                    f"the model wrote {written.tokens} tokens without a note: give another seed, or a higher "
+                    "temperature"
+                )
+        limit = limits.last_tick(score, begin)
+        first = int(score.notes["start"][0])
+        if continued is None and limit is not None and first >= limit:
+            score = drop_before(score, first)  # so long a silence leaves no room for music
+            prompt_end = max(prompt_end - first, 0)
+            limit = limits.last_tick(score)
+        ended = written.ended and (limit is None or score.end <= limit)
+        if limit is not None:
+            score = cut_at(score, limit, keep=begin)
+        return Generated(
+            score,
+            min(prompt_end, score.end) if continued or opening.drawn else None,
+            written.ids,
+            written.tokens,
+            ended,
+            written.masked,
+        )
+
+
 class MusicGenerator:
     """A model with the tokenizer that it was trained with, and where it came from."""
 
@@ -97,7 +156,7 @@ class MusicGenerator:
 
         Raises UserError for values that are not possible and for prompts that the tokenizer cannot say.
         """
-        (piece,) = self.generate_scores(
+        job = self.prepare(
             1,
             seed=seed,
             temperature=temperature,
@@ -112,11 +171,20 @@ class MusicGenerator:
             prompt_seconds=prompt_seconds,
             prompt_tokens=prompt_tokens,
         )
-        return piece.to_pretty_midi()
+        return job.run()[0].to_pretty_midi()
 
     def generate_scores(
+        self, n: int, *, on_end: Callable[[int], None] | None = None, **arguments: Any
+    ) -> list[Generated]:
+        """`n` pieces, written side by side, of which `generate` gives the first. `arguments` are those of `generate`.
+
+        on_end: called with 1 or more whenever so many pieces have come to their end.
+        """
+        return self.prepare(n, **arguments).run(on_end)
+
+    def prepare(
         self,
-        n: int = 1,
+        n: int,
         *,
         seed: int = 0,
         temperature: float = Sampling.temperature,
@@ -130,23 +198,14 @@ class MusicGenerator:
         prompt_bars: int | None = None,
         prompt_seconds: float | None = None,
         prompt_tokens: int | None = None,
-        on_end: Callable[[int], None] | None = None,
-    ) -> list[Generated]:
-        """`n` pieces, written side by side; the first is what `generate` gives. The arguments are the same.
-
-        on_end: called with 1 or more whenever so many pieces have come to their end.
-        """
+    ) -> Job:
+        """What `generate_scores` runs: all arguments are checked and the prompt is read, but nothing is written yet."""
         check_whole("n", n)
         check_whole("seed", seed, least=0)
         sampling = Sampling(temperature, top_k, top_p, min_p)
         limits = Limits(max_tokens, max_bars, max_seconds)
         opening, continued = self._opening(prompt, prompt_bars, prompt_seconds, prompt_tokens)
-        pieces: list[Generated] = []
-        for first in range(0, n, BATCH):
-            rows = range(first, min(first + BATCH, n))
-            writing = Writing(self.model, self.tokenizer, sampling, limits, opening, seed=seed, rows=rows)
-            pieces += [self._piece(written, limits, opening, continued) for written in writing.run(on_end)]
-        return pieces
+        return Job(self.model, self.tokenizer, n, seed, sampling, limits, opening, continued)
 
     def _opening(
         self, prompt: PromptSource | None, bars: int | None, seconds: float | None, tokens: int | None
@@ -164,34 +223,3 @@ class MusicGenerator:
             return Opening(np.array([BOS], np.int32), drawn=drawn if random else 0), None
         continued = read_prompt(prompt, self.tokenizer, bars, seconds)
         return Opening(continued.ids, continued.step, pace=continued.pace), continued
-
-    def _piece(self, written: Written, limits: Limits, opening: Opening, continued: Prompt | None) -> Generated:
-        score = self.tokenizer.decode(written.ids)
-        if not written.ended:
-            score = close_hanging(score, opening.step or 0)
-        if continued is not None:
-            begin, prompt_end = continued.cut, continued.cut
-            score = continued.continued_by(score)
-        else:
-            begin, prompt_end = 0, round(float(score.ticks(written.drawn_seconds)))
-            if len(score) == 0:
-                raise UserError(
-                    f"the model wrote {written.tokens} tokens without a note: give another seed, or a higher "
-                    "temperature"
-                )
-        limit = limits.last_tick(score, begin)
-        first = int(score.notes["start"][0])
-        if continued is None and limit is not None and first >= limit:
-            score = drop_before(score, first)  # so long a silence leaves no room for music
-            prompt_end = max(prompt_end - first, 0)
-            limit = limits.last_tick(score)
-        if limit is not None:
-            score = cut_at(score, limit, keep=begin)
-        return Generated(
-            score,
-            min(prompt_end, score.end) if continued or opening.drawn else None,
-            written.ids,
-            written.tokens,
-            written.ended,
-            written.masked,
-        )

@@ -12,6 +12,7 @@ from musiclstm.tokenizers.grid import LONGEST_BAR
 
 DEFAULT_TOKENS = 8192
 DEFAULT_SECONDS = 240.0
+FINE = 480  # ticks per quarter note, which programs for music expect
 HELD_SECONDS = 4.0  # a note that sounds no longer than this is never taken for one that was forgotten
 
 
@@ -45,7 +46,7 @@ class Limits:
         ticks = []
         if self.max_seconds is not None:
             limit = score.ticks(score.seconds(begin) + self.max_seconds)
-            ticks.append(int(limit + 1e-6))  # so that what is a whole tick but for rounding stays one
+            ticks.append(max(int(limit + 1e-6), begin + 1))  # a whole tick that rounding made smaller stays one
         if self.max_bars is not None:
             pickup = score.first_bar if begin == 0 else 0
             lines = score.bar_starts(score.end + pickup + 1)
@@ -54,6 +55,21 @@ class Limits:
             if number < len(lines):
                 ticks.append(int(lines[number]) - pickup)
         return min(ticks, default=None)
+
+
+def refine(score: Score) -> Score:
+    """`score` in ticks short enough to cut anywhere: the same music at `FINE` ticks a quarter note or a little less."""
+    factor = max(1, FINE // score.ticks_per_quarter)
+    notes, tempos, meters = score.notes.copy(), score.tempos.copy(), score.meters.copy()
+    for ticks in (notes["start"], notes["end"], tempos["tick"], meters["tick"]):
+        ticks *= factor
+    return score.replace(
+        notes=notes,
+        ticks_per_quarter=score.ticks_per_quarter * factor,
+        tempos=tempos,
+        meters=meters,
+        first_bar=score.first_bar * factor,
+    )
 
 
 def cut_at(score: Score, tick: int, keep: int = 0) -> Score:
@@ -66,7 +82,8 @@ def cut_at(score: Score, tick: int, keep: int = 0) -> Score:
     tempos, meters = (
         events[(events["tick"] < tick) | (events["tick"] == 0)] for events in (score.tempos, score.meters)
     )
-    return score.replace(notes=notes, tempos=tempos, meters=meters)
+    first_bar = score.first_bar if score.first_bar < tick else 0  # of a pickup alone nobody hears that it is one
+    return score.replace(notes=notes, tempos=tempos, meters=meters, first_bar=first_bar)
 
 
 def close_hanging(score: Score, begin: int = 0) -> Score:

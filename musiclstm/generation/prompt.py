@@ -134,7 +134,7 @@ def read_prompt(
         meters=score.meters[score.meters["tick"] < cut],
         pedals=score.pedals[score.pedals["start"] < cut],
     )
-    in_seconds = _keeps_seconds(tokenizer)
+    in_seconds = keeps_seconds(tokenizer)
     pace = int(tokenizer.decode(ids).tempos["microseconds"][-1]) / int(opening.tempos["microseconds"][-1])
     return Prompt(
         opening,
@@ -172,7 +172,7 @@ def _cut(score: Score, bars: int | None, seconds: float | None) -> int | None:
     return None if cut is None or cut >= score.end else cut
 
 
-def _keeps_seconds(tokenizer: Tokenizer) -> bool:
+def keeps_seconds(tokenizer: Tokenizer) -> bool:
     """Whether steps are counted in seconds: then a tick lies at another step at another tempo."""
     twice = np.array([(0, 2 * DEFAULT_TEMPO)], TEMPO)
     score = Score(make_notes([0], [480], [60]))

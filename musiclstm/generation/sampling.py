@@ -1,6 +1,7 @@
 """From logits to tokens: the grammar's mask, then temperature, then filters, then the draw.
 
-Everything works on a batch of logits (B, V) and leaves each row at least one token.
+Everything works on a batch, (B, V), and leaves each row at least one token. It is NumPy, as a step works on numbers
+so few that starting torch's threads would take longer than the work.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from musiclstm.errors import UserError
 
@@ -43,59 +42,66 @@ class Sampling:
         if self.min_p is not None:
             check_number("min_p", self.min_p, "of at least 0 and below 1", lambda p: 0 <= p < 1)
 
-    def probabilities(self, logits: Tensor, allowed: Tensor) -> Tensor:
-        """Logits (B, V) and the tokens that the grammar allows (bool, (B, V)) -> probabilities, float64, (B, V)."""
-        logits = logits.double().masked_fill(~allowed, -math.inf)
+    def weights(self, logits: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+        """How likely each token is to be drawn (see `sample`), from logits and what the grammar allows (bool)."""
+        logits = np.where(allowed, logits, -np.inf)
         if self.temperature == 0:
-            return torch.zeros_like(logits).scatter_(1, logits.argmax(1, keepdim=True), 1.0)
-        logits = apply_temperature(logits, self.temperature)
+            weights = np.zeros(logits.shape)
+            weights[np.arange(len(logits)), logits.argmax(1)] = 1.0
+            return weights
+        weights = apply_temperature(logits, self.temperature)
         if self.top_k is not None:
-            logits = top_k(logits, self.top_k)
+            weights = top_k(weights, self.top_k)
         if self.top_p is not None:
-            logits = top_p(logits, self.top_p)
+            weights = top_p(weights, self.top_p)
         if self.min_p is not None:
-            logits = min_p(logits, self.min_p)
-        return logits.softmax(1)
+            weights = min_p(weights, self.min_p)
+        return weights
 
 
-def apply_temperature(logits: Tensor, temperature: float) -> Tensor:
-    """Logits (B, V) whose differences are divided by `temperature`, which is above 0."""
-    # The largest becomes 0 first, so that no quotient overflows, however small the temperature is.
-    return (logits - logits.amax(1, keepdim=True)) / temperature
+def apply_temperature(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """Weights of logits divided by `temperature`, which is above 0: float64, the largest of a row being 1."""
+    logits = logits.astype(np.float64)
+    with np.errstate(over="ignore"):  # at a tiny temperature all but the likeliest become minus infinity
+        return np.exp((logits - logits.max(axis=1, keepdims=True)) / temperature)
 
 
-def top_k(logits: Tensor, k: int) -> Tensor:
-    """Logits (B, V) of which the k largest stay and the others are minus infinity."""
-    values, index = logits.topk(min(k, logits.shape[1]))
-    return torch.full_like(logits, -math.inf).scatter_(1, index, values)
+def top_k(weights: np.ndarray, k: int) -> np.ndarray:
+    """The k largest weights of each row, and those equal to the smallest of them; 0 for the others."""
+    size = weights.shape[1]
+    if k >= size:
+        return weights
+    return _at_least(weights, np.partition(weights, size - k, axis=1)[:, size - k])
 
 
-def top_p(logits: Tensor, p: float) -> Tensor:
-    """Logits (B, V) of which the largest stay, until their probabilities reach p; the others are minus infinity."""
+def top_p(weights: np.ndarray, p: float) -> np.ndarray:
+    """The largest weights of each row until they make up a share p of it, and those equal to the smallest of them."""
     if p >= 1:
-        return logits
-    values, index = logits.sort(dim=1, descending=True, stable=True)
-    probabilities = values.softmax(1)
-    before = probabilities.cumsum(1) - probabilities
-    return logits.scatter(1, index, values.masked_fill(before >= p, -math.inf))
+        return weights
+    falling = -np.sort(-weights, axis=1)
+    reached = falling.cumsum(axis=1)
+    last = (reached < p * reached[:, -1:]).sum(axis=1, keepdims=True)
+    return _at_least(weights, np.take_along_axis(falling, last, axis=1)[:, 0])
 
 
-def min_p(logits: Tensor, p: float) -> Tensor:
-    """Logits (B, V) of which those stay whose probability is at least p times the largest in their row."""
-    if p <= 0:
-        return logits
-    return logits.masked_fill(logits < logits.amax(1, keepdim=True) + math.log(p), -math.inf)
+def min_p(weights: np.ndarray, p: float) -> np.ndarray:
+    """The weights of at least p times the largest of their row; 0 for the others."""
+    return _at_least(weights, p * weights.max(axis=1))
 
 
-def sample(probabilities: Tensor, uniform: Tensor) -> Tensor:
-    """One token a row (int64, (B,)) of probabilities (B, V), by the inverse of their sum at `uniform` (B,) in [0, 1).
+def _at_least(weights: np.ndarray, least: np.ndarray) -> np.ndarray:
+    return np.where(weights >= least[:, None], weights, 0.0)
 
-    The rows need not add up to 1. A token of probability 0 is never drawn.
+
+def sample(weights: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    """One token a row, int64 (B,), as likely as its weight's share of the row; one of weight 0 is never drawn.
+
+    It is where the sum of the weights passes `uniform` (B,), in [0, 1).
     """
-    reached = probabilities.cumsum(1)
+    reached = weights.cumsum(axis=1)
     total = reached[:, -1]
-    target = torch.minimum(uniform.to(total) * total, torch.nextafter(total, torch.zeros_like(total)))
-    return torch.searchsorted(reached, target[:, None], right=True)[:, 0]
+    target = np.minimum(uniform * total, np.nextafter(total, 0.0))
+    return (reached <= target[:, None]).sum(axis=1)
 
 
 class RowStreams:
@@ -106,13 +112,13 @@ class RowStreams:
         self._drawn = np.zeros((len(rows), 0))
         self._next = 0
 
-    def uniform(self) -> Tensor:
+    def uniform(self) -> np.ndarray:
         """The next number of each row: float64, (B,), in [0, 1)."""
         if self._next == self._drawn.shape[1]:
             self._drawn = np.stack([generator.random(DRAWS_AT_ONCE) for generator in self._generators])
             self._next = 0
         self._next += 1
-        return torch.from_numpy(self._drawn[:, self._next - 1])
+        return self._drawn[:, self._next - 1]
 
 
 def check_whole(name: str, value: Any, least: int = 1) -> None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from musiclstm.generation.engine import StepEngine
 from musiclstm.generation.limits import Limits
-from musiclstm.generation.sampling import RowStreams, Sampling, sample
+from musiclstm.generation.sampling import RowStreams, Sampling, apply_temperature, sample
 from musiclstm.model.music_lstm import MusicLSTM
 from musiclstm.tokenizers.base import Tokenizer
 from musiclstm.tokenizers.vocabulary import BOS, EOS
@@ -62,56 +59,54 @@ class Writing:
         self._opening = opening or Opening(np.array([BOS], np.int32))
         self._engine = StepEngine(model, tokenizer, len(rows))
         self._streams = RowStreams(seed, rows)
-        self._counts = model.token_counts.double().cpu()
+        self._counts = model.token_counts.cpu().numpy().astype(np.float64)
         self._drawn: list[np.ndarray] = []
         self._lengths = np.zeros(len(rows), np.int64)
         self._active = np.ones(len(rows), bool)
         self._ended = np.zeros(len(rows), bool)
         self._silent = np.ones(len(rows), bool)  # without a note of their own so far
-        self._masked = torch.zeros(len(rows), dtype=torch.float64)
+        self._masked = np.zeros(len(rows))
         self._drawn_seconds = np.zeros(len(rows))
         self._waited = np.zeros(len(rows), np.int64)  # tokens since a limit was reached without a note
 
-    @torch.inference_mode()
     def run(self, on_end: Callable[[int], None] | None = None) -> list[Written]:
         """Writes them all; `on_end` hears of each number of sequences that end or are stopped."""
+        with self._engine.threads():
+            return self._run(on_end)
+
+    def _run(self, on_end: Callable[[int], None] | None) -> list[Written]:
         logits = self._engine.prime(self._opening.ids, self._opening.step)
         self._begun_seconds, self._begun_bars = self._engine.reading.seconds, self._engine.reading.bars
         running = len(self._active)
-        while self._active.any():
+        while running:
             tokens = self._draw(logits)
-            self._drawn.append(tokens.numpy().astype(np.int32))
+            self._drawn.append(tokens.astype(np.int32))
             self._lengths += self._active
-            self._ended |= self._active & (self._drawn[-1] == EOS)
+            self._ended |= self._active & (tokens == EOS)
             logits = self._engine.advance(tokens)
             if len(self._drawn) <= self._opening.drawn:
                 self._drawn_seconds = np.where(self._active, self._engine.reading.seconds, self._drawn_seconds)
             self._active &= ~self._ended & ~self._stopped()
-            if on_end is not None and (left := int(self._active.sum())) < running:
+            left = int(self._active.sum())
+            if on_end is not None and left < running:
                 on_end(running - left)
-                running = left
+            running = left
         return [self._written(row) for row in range(len(self._active))]
 
-    def _draw(self, logits: Tensor) -> Tensor:
+    def _draw(self, logits: np.ndarray) -> np.ndarray:
         allowed = self._engine.allowed()
         if len(self._drawn) < self._opening.drawn:
-            likely = self._without_end(allowed, self._active).double()
-            counts = self._counts * likely
-            seen = counts.sum(1, keepdim=True) > 0
-            return sample(torch.where(seen, counts, likely), self._streams.uniform())
-        asked = allowed[:, EOS].numpy() & self._silent & self._active
+            allowed = _without_end(allowed, self._active)
+            counts = self._counts * allowed
+            seen = counts.any(axis=1, keepdims=True)
+            return sample(np.where(seen, counts, allowed), self._streams.uniform())
+        asked = allowed[:, EOS] & self._silent & self._active
         if asked.any():
             self._listen(asked)
-            allowed = self._without_end(allowed, asked & self._silent)
-        kept = logits.masked_fill(~allowed, -math.inf).logsumexp(1) - logits.logsumexp(1)
-        self._masked += torch.from_numpy(self._active) * (1 - kept.double().exp())
-        return sample(self._sampling.probabilities(logits, allowed), self._streams.uniform())
-
-    def _without_end(self, allowed: Tensor, rows: np.ndarray) -> Tensor:
-        """`allowed` without EOS in some rows, where anything else is left."""
-        others = allowed.clone()
-        others[torch.from_numpy(rows), EOS] = False
-        return torch.where(others.any(1, keepdim=True), others, allowed)
+            allowed = _without_end(allowed, asked & self._silent)
+        likely = apply_temperature(logits, 1.0)
+        self._masked += self._active * (likely * ~allowed).sum(axis=1) / likely.sum(axis=1)
+        return sample(self._sampling.weights(logits, allowed), self._streams.uniform())
 
     def _listen(self, rows: np.ndarray) -> None:
         """Finds out which of `rows` ((B,) bool) have a note of their own by now."""
@@ -157,3 +152,10 @@ class Writing:
             float(self._drawn_seconds[row]),
             float(self._masked[row]) / by_model,
         )
+
+
+def _without_end(allowed: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """`allowed` (B, V) without EOS in some rows ((B,) bool), where anything else is left."""
+    others = allowed.copy()
+    others[rows, EOS] = False
+    return np.where(others.any(axis=1, keepdims=True), others, allowed)

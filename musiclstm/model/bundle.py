@@ -1,8 +1,9 @@
 """The bundle: one file that holds a model, its tokenizer and where it came from, and nothing that can run.
 
-A `.safetensors` file: the weights, and as its metadata JSON strings under `model` (MusicLSTM's arguments), `tokenizer`
-and `provenance`, with the number of this format under `musiclstm_bundle`. A Lightning checkpoint that holds the same
-three under `hyper_parameters` is read as well.
+A `.safetensors` file: the weights, and as its metadata one JSON string under `musiclstm_bundle` with `format` (the
+number of this format), `model` (MusicLSTM's arguments), `tokenizer` and `provenance`. One, because safetensors writes
+several in an order that changes from file to file. A Lightning checkpoint that holds the last three under
+`hyper_parameters` is read as well: of its weights the moving average, which is what training validates.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from musiclstm.errors import UserError
+from musiclstm.files import whole_file
 from musiclstm.model.music_lstm import MusicLSTM
 
 FORMAT_VERSION = 1
 _VERSION_KEY = "musiclstm_bundle"
 _PARTS = ("model", "tokenizer", "provenance")
-_CHECKPOINT_PREFIX = "model."
+_CHECKPOINT_PREFIX = "average.module."
 
 
 @dataclass(frozen=True)
@@ -42,21 +44,13 @@ def save_bundle(
     path: str | os.PathLike[str], model: MusicLSTM, tokenizer: dict[str, Any], provenance: dict[str, Any]
 ) -> None:
     """Write a bundle; a file of that name is replaced whole or not at all. The dicts hold what JSON can."""
-    path = Path(path)
-    parts = (model.arguments, tokenizer, provenance)
-    metadata = {_VERSION_KEY: str(FORMAT_VERSION)} | {
-        name: json.dumps(part) for name, part in zip(_PARTS, parts, strict=True)
-    }
+    parts = dict(zip(_PARTS, (model.arguments, tokenizer, provenance), strict=True))
+    metadata = {_VERSION_KEY: json.dumps({"format": FORMAT_VERSION, **parts})}
     # A GPU keeps a layer's weights as views of one block, which the format refuses: each tensor gets its own memory.
     weights = {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with whole_file(path) as beside:
         # Not safetensors' save_file, which makes a file that nobody else may read.
         beside.write_bytes(safetensors.torch.save(weights, metadata))
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def load_bundle(path: str | os.PathLike[str]) -> Bundle:
@@ -93,17 +87,14 @@ def _read_safetensors(path: Path) -> tuple[dict[str, dict[str, Any]], dict[str, 
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is damaged or cut off ({error}): copy it again or train anew") from None
     try:
-        version = int(metadata.get(_VERSION_KEY, ""))
-    except ValueError:
+        parts = json.loads(metadata[_VERSION_KEY])
+        version = int(parts["format"])
+    except (KeyError, ValueError, TypeError, RecursionError):
         raise UserError(f"{path} holds tensors but is no musiclstm bundle: give a file that training wrote") from None
     if version > FORMAT_VERSION:
         raise UserError(
             f"{path} is a bundle of format {version} and this musiclstm reads up to {FORMAT_VERSION}: upgrade musiclstm"
         )
-    try:
-        parts = {name: json.loads(metadata[name]) for name in _PARTS}
-    except (KeyError, ValueError, RecursionError):
-        parts = {}
     return _check_parts(path, parts), weights
 
 

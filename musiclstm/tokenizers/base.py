@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from musiclstm.score import Score
-from musiclstm.tokenizers.vocabulary import EOS, Vocabulary
+from musiclstm.tokenizers.vocabulary import BOS, EOS, Vocabulary
 
 if TYPE_CHECKING:
     from musiclstm.tokenizers.grammar import Grammar
@@ -92,7 +92,7 @@ class Tokenizer(ABC):
     def encode_prompt(self, score: Score, step: int) -> np.ndarray:
         """The ids of what happens in `score` before `step`, left open for more: int32, (T,)."""
         ids, steps = self.events(score)
-        return ids[(steps < step) & (ids != EOS)]
+        return ids[((steps < step) | (ids == BOS)) & (ids != EOS)]
 
     @abstractmethod
     def to_step(self, score: Score, tick: int) -> int:

@@ -68,8 +68,6 @@ def quantise_meters(score: Score, steps_per_quarter: int, end: int) -> tuple[np.
         if at == meters[-1][0]:
             meters.pop()
         if not meters or meters[-1][1:] != meter:
-            if not meters:
-                pickup = 0  # the first meter was replaced on the spot, so its pickup means nothing
             meters.append((at, *meter))
             line = at
         length = bar_ticks(*meters[-1][1:], steps_per_quarter)

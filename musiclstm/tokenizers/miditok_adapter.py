@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,14 @@ REQUIRED: dict[str, dict[str, Any]] = {  # what MidiTok has no default for
         "num_microtiming_bins": 30,
     },
 }
+OPTIONAL = {  # what single tokenizers take besides the arguments of TokenizerConfig
+    "add_trailing_bars",
+    "density_bins_max",
+    "max_bar_embedding",
+    "max_duration",
+    "use_bar_end_tokens",
+    "use_position_toks",
+}
 
 
 class MidiTok(Tokenizer):
@@ -36,9 +45,8 @@ class MidiTok(Tokenizer):
     `bpe` is the size of a vocabulary to be learnt in `fit`; `state` is what MidiTok saved of a tokenizer made
     before, and then says all. A piece is kept as MidiTok keeps it: `quantise` is encoding and decoding, and
     whether doing it twice changes more is MidiTok's affair. There are no features. The grammar lets any token
-    follow any, as MidiTok decodes them all. A step is one of MidiTok's smallest, at 120 quarter notes a minute.
-
-    `Reading` is an estimate: see `Clock`.
+    follow any, as MidiTok decodes them all, and leaves out notes of which the end is not told. A step is one of
+    MidiTok's smallest, at 120 quarter notes a minute. `Reading` is an estimate: see `Clock`.
     """
 
     name = "miditok"
@@ -76,7 +84,7 @@ class MidiTok(Tokenizer):
             raise UserError(
                 f"tokenizer.bpe is {bpe}: {made.tokenizer} has {len(made.vocabulary)} tokens by itself, so give more"
             )
-        texts = [text for score in scores for text in made._texts(score)]
+        texts = [text for score in scores if made.admits(score) is None for text in made._texts(score)]
         made.miditok.train(vocab_size=bpe, model="BPE", iterator=texts)
         return cls(made.tokenizer, config, bpe, _plain(made.miditok.to_dict()))
 
@@ -196,6 +204,12 @@ def _make(name: str, config: dict[str, Any]) -> Any:
     kind = getattr(library, name, None) if name in library.tokenizations.__all__ else None
     if kind is None:
         raise UserError(f"tokenizer.tokenizer is {name}, which MidiTok has not: take {', '.join(_one_stream())}")
+    known = {*inspect.signature(library.TokenizerConfig).parameters, *REQUIRED.get(name, {}), *OPTIONAL}
+    for key in config:  # which MidiTok itself would not look at
+        if key not in known:
+            raise UserError(
+                f"tokenizer.config has {key}, which MidiTok's TokenizerConfig does not know: see its manual"
+            )
     try:
         made = kind(library.TokenizerConfig(**_arguments(name, config)))
     except (ValueError, TypeError, KeyError, AttributeError) as error:

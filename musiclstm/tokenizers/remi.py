@@ -213,21 +213,18 @@ class Remi(Tokenizer):
         assert isinstance(reading, RemiReading)
         first, has = self.vocabulary.first, self.vocabulary.has
         clock = read_clock(self.vocabulary, self.metre, ids, reading)
-        position = clock.step - clock.line
+        position = np.minimum(clock.step - clock.line, self.metre.longest - 1)
         program = carry_forward(ids - first("Program") + 1, has("Program", ids), reading.program)
         features = np.stack([position, np.maximum(clock.meter, 0), program, clock.bars % BARS], -1)
-        said = has("Tempo", ids)
-        rate = np.broadcast_to(reading.microseconds[:, None], ids.shape)
+        rate, said = np.broadcast_to(reading.microseconds[:, None], ids.shape), has("Tempo", ids)
         if said.any():
-            rate = carry_forward(
-                tables.MICROSECONDS[np.where(said, ids - first("Tempo"), 0)], said, reading.microseconds
-            )
+            microseconds = tables.MICROSECONDS[np.where(said, ids - first("Tempo"), 0)]
+            rate = carry_forward(microseconds, said, reading.microseconds)
         before = np.concatenate([reading.microseconds[:, None], rate[:, :-1]], axis=1)
-        elapsed = (np.diff(clock.step, axis=1, prepend=reading.step[:, None]) * before).sum(1) / (
-            1e6 * self.steps_per_quarter
-        )
+        spans = np.diff(clock.step, axis=1, prepend=reading.step[:, None])
+        seconds = reading.seconds + (spans * before).sum(1) / (1e6 * self.steps_per_quarter)
         return features, RemiReading(
-            reading.seconds + elapsed,
+            seconds,
             clock.bars[:, -1],
             clock.line[:, -1],
             position[:, -1],
@@ -241,9 +238,8 @@ class Remi(Tokenizer):
 
     def describe(self) -> str:
         kept = [f"{self.velocities} velocities"] * (self.velocities > 1) + ["tempos"] * self.tempos
-        return f"remi: {self.steps_per_quarter} steps a quarter, any instruments and drums, " + (
-            f"with {' and '.join(kept)}" if kept else "without velocity and tempo"
-        )
+        extent = f"with {' and '.join(kept)}" if kept else "without velocity and tempo"
+        return f"remi: {self.steps_per_quarter} steps a quarter, any instruments and drums, {extent}"
 
 
 def _rank(program: np.ndarray) -> np.ndarray:

@@ -92,7 +92,7 @@ class RemiGrammar(Grammar[RemiState]):
     def allowed(self, state: RemiState) -> torch.Tensor:
         follows, _, _, _, count = self._on(state.phase.device)
         spans, floor, program = self.spans, state.floor[:, None], state.program[:, None]
-        mask = follows[state.phase]
+        mask = follows.index_select(0, state.phase)
         self.metre.allow(mask, state.bar, mask[:, spans["TimeSignature"].start], mask[:, spans["Pickup"].start])
 
         def restrict(kind: str, condition: torch.Tensor) -> None:
@@ -141,8 +141,10 @@ class RemiGrammar(Grammar[RemiState]):
 
         lasting, step = (kind == self.kind["Duration"])[:, None], (origin + position)[:, None]
         voices, until = state.voices, state.until
-        ends, place = until.min(1, keepdim=True)
-        if (lasting & (ends > step)).any():  # all K notes of a row sound: there is no place for one more
+        place = until.argmin(1, keepdim=True)
+        if (
+            lasting & (until.gather(1, place) > step)
+        ).any():  # all K notes of a row sound: there is no place for one more
             place = torch.full_like(place, until.shape[1])
             voices, until = (torch.cat([notes, torch.zeros_like(notes)], 1) for notes in (voices, until))
         return RemiState(

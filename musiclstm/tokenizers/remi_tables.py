@@ -9,8 +9,10 @@ from musiclstm.score import TEMPO, Score
 VELOCITY = 80
 """What every note comes back with where velocity is not kept."""
 
-BEATS = np.round(120 * 2 ** (np.arange(-32, 16) / 14)).astype(np.int64)
-"""The tempos in quarter notes a minute: 25 to 252, 5 % apart, and 120, which files say most, among them."""
+BEATS = np.concatenate(
+    [np.arange(*span) for span in ((24, 60, 2), (60, 72, 3), (72, 120, 4), (120, 144, 6), (144, 256, 8))]
+)
+"""The tempos in quarter notes a minute: the scale of a metronome, 3 to 8 % apart, from 24 to 248."""
 
 MICROSECONDS = np.round(60e6 / BEATS).astype(np.int64)
 """The same in microseconds a quarter note."""

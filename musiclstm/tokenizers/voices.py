@@ -12,12 +12,14 @@ import numpy as np
 from musiclstm.errors import UserError
 from musiclstm.score import DRUMS, TEMPO, Score, make_notes
 from musiclstm.tokenizers.base import Reading, Tokenizer, carry_forward
+from musiclstm.tokenizers.fitting import FASTEST, SLOWEST, usual_tempo
 from musiclstm.tokenizers.grid import nearest_step, quantise_meters, steps_of
 from musiclstm.tokenizers.metre import BarReading, Metre, read_bars
 from musiclstm.tokenizers.vocabulary import BOS, EOS, Vocabulary
 from musiclstm.tokenizers.voices_grammar import VoicesGrammar
 
 VELOCITY = 80
+REST = 1  # in the feature `last`, where 0 is nothing yet and pitches begin at 2
 LONGEST_RUN = 32  # steps; a note held or a rest kept longer looks the same to the model
 
 
@@ -48,6 +50,8 @@ class Voices(Tokenizer):
             raise UserError(f"tokenizer.num_voices is {num_voices}: give a number from 1 to 16")
         if not 1 <= steps_per_quarter <= 24:
             raise UserError(f"tokenizer.steps_per_quarter is {steps_per_quarter}: give a number from 1 to 24")
+        if not SLOWEST <= tempo <= FASTEST:
+            raise UserError(f"tokenizer.tempo is {tempo}: give quarter notes a minute from {SLOWEST} to {FASTEST}")
         self.num_voices, self.steps_per_quarter, self.tempo = num_voices, steps_per_quarter, float(tempo)
         self.programs = [programs[min(v, len(programs) - 1)] for v in range(num_voices)]
         self.metre = Metre(steps_per_quarter)
@@ -72,7 +76,7 @@ class Voices(Tokenizer):
         if "num_voices" not in given and scores:
             given["num_voices"] = min(16, max(len(np.unique(score.notes["track"])) for score in scores))
         if "tempo" not in given and scores:
-            given["tempo"] = round(float(np.median([60e6 / score.tempos["microseconds"][0] for score in scores])), 1)
+            given["tempo"] = usual_tempo(scores)
         if "programs" not in given and scores:
             seen = [Counter[int]() for _ in range(given.get("num_voices", 4))]
             for score in scores:
@@ -185,12 +189,15 @@ class Voices(Tokenizer):
         position, meter, bars, bar = read_bars(self.metre, ids, step, reading.bar)
         begins = is_voice & (ids != self.hold)
         said_by, said_at = (count - 1) % num_voices, (count - 1) // num_voices
-        value = np.where(ids == self.rest, 1, ids - self.pitch + 2)
+        value = np.where(ids == self.rest, REST, ids - self.pitch + 2)
         lasts, sinces = [], []
         for v in range(num_voices):
             mine = begins & (said_by == v)
-            lasts.append(carry_forward(value, mine, reading.last[:, v]))
-            sinces.append(carry_forward(said_at, mine, reading.since[:, v]))
+            latest = carry_forward(value, mine, reading.last[:, v])
+            before = np.concatenate([reading.last[:, v, None], latest[:, :-1]], axis=1)
+            fresh = mine & ~((value == REST) & (before == REST))  # a Rest after a Rest is the same one
+            lasts.append(latest)
+            sinces.append(carry_forward(said_at, fresh, reading.since[:, v]))
         last, since = np.stack(lasts, -1), np.stack(sinces, -1)  # (B, T, V)
         own = voice[..., None]
         last_own = np.take_along_axis(last, own, -1)[..., 0]

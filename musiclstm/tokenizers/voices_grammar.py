@@ -12,7 +12,7 @@ from musiclstm.tokenizers.vocabulary import EOS, PAD, Vocabulary
 
 
 class VoicesState(NamedTuple):
-    count: torch.Tensor  # voice tokens so far, (B,)
+    read: torch.Tensor  # voice tokens so far, (B,)
     sounding: torch.Tensor  # (B, V) bool
     last: torch.Tensor  # the last token, (B,)
     bar: BarState
@@ -33,7 +33,7 @@ class VoicesGrammar(Grammar[VoicesState]):
         return VoicesState(count, sounding, count - 1, self.metre.start(batch, device))
 
     def allowed(self, state: VoicesState) -> torch.Tensor:
-        count, last, bar = state.count, state.last, state.bar
+        count, last, bar = state.read, state.last, state.bar
         voice, step = count % self.num_voices, count // self.num_voices
         mask = torch.zeros(len(count), self.size, dtype=torch.bool, device=count.device)
         ended, begun = (last == EOS) | (last == PAD), bar.meter >= 0
@@ -50,9 +50,9 @@ class VoicesGrammar(Grammar[VoicesState]):
         return mask
 
     def advance(self, state: VoicesState, tokens: torch.Tensor) -> VoicesState:
-        voice = state.count % self.num_voices
+        voice = state.read % self.num_voices
         is_voice = tokens >= self.rest
         sounds = torch.where(is_voice, tokens != self.rest, state.sounding.gather(1, voice[:, None])[:, 0])
         sounding = state.sounding.scatter(1, voice[:, None], sounds[:, None])
-        bar = self.metre.advance(state.bar, tokens, state.count // self.num_voices)
-        return VoicesState(state.count + is_voice, sounding, tokens, bar)
+        bar = self.metre.advance(state.bar, tokens, state.read // self.num_voices)
+        return VoicesState(state.read + is_voice, sounding, tokens, bar)

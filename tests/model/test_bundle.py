@@ -37,7 +37,7 @@ def logits(model: MusicLSTM) -> torch.Tensor:
 
 
 def checkpoint_of(model: MusicLSTM) -> dict[str, Any]:
-    weights = {f"model.{name}": value for name, value in model.state_dict().items()}
+    weights = {f"average.module.{name}": value for name, value in model.state_dict().items()}
     return {
         "state_dict": weights | {"metric.total": torch.zeros(1)},
         "hyper_parameters": {"model": model.arguments, "tokenizer": TOKENIZER, "provenance": PROVENANCE},
@@ -96,18 +96,19 @@ def test_a_bundle_has_the_permissions_of_any_new_file(bundle: Path) -> None:
     assert bundle.stat().st_mode == other.stat().st_mode
 
 
-def rewritten(bundle: Path, change: Callable[[dict[str, torch.Tensor], dict[str, str]], None]) -> Path:
+def rewritten(bundle: Path, change: Callable[[dict[str, torch.Tensor], dict[str, Any]], None]) -> Path:
     with safetensors.safe_open(bundle, framework="pt") as file:
-        metadata = file.metadata()
+        parts = json.loads(file.metadata()[METADATA_KEY])
     weights = safetensors.torch.load_file(bundle)
-    change(weights, metadata)
-    safetensors.torch.save_file(weights, bundle, metadata)
+    change(weights, parts)
+    text = parts.pop("text", None) or json.dumps(parts)
+    safetensors.torch.save_file(weights, bundle, {METADATA_KEY: text} if parts else {})
     return bundle
 
 
-def with_argument(name: str, value: object) -> Callable[[dict[str, torch.Tensor], dict[str, str]], None]:
-    def change(_: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
-        metadata["model"] = json.dumps(json.loads(metadata["model"]) | {name: value})
+def with_argument(name: str, value: object) -> Callable[[dict[str, torch.Tensor], dict[str, Any]], None]:
+    def change(_: dict[str, torch.Tensor], parts: dict[str, Any]) -> None:
+        parts["model"][name] = value
 
     return change
 
@@ -115,15 +116,17 @@ def with_argument(name: str, value: object) -> Callable[[dict[str, torch.Tensor]
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda weights, metadata: metadata.clear(), "no musiclstm bundle"),
-        (lambda weights, metadata: metadata.update({METADATA_KEY: "nine"}), "no musiclstm bundle"),
-        (lambda weights, metadata: metadata.update({METADATA_KEY: "9"}), f"reads up to {FORMAT_VERSION}: upgrade"),
-        (lambda weights, metadata: metadata.pop("tokenizer"), "does not say which model, tokenizer"),
-        (lambda weights, metadata: metadata.update(model="{"), "does not say which model, tokenizer"),
-        (lambda weights, metadata: metadata.update(provenance="[]"), "does not say which model, tokenizer"),
-        (lambda weights, metadata: metadata.update(model="[" * 100_000), "does not say which model, tokenizer"),
-        (lambda weights, metadata: weights.pop("head.bias"), "do not fit the model it describes .*head.bias"),
-        (lambda weights, metadata: weights.update(more=torch.zeros(1)), "do not fit .*more"),
+        (lambda weights, parts: parts.clear(), "no musiclstm bundle"),
+        (lambda weights, parts: parts.update(format="nine"), "no musiclstm bundle"),
+        (lambda weights, parts: parts.update(text="{"), "no musiclstm bundle"),
+        (lambda weights, parts: parts.update(text="[]"), "no musiclstm bundle"),
+        (lambda weights, parts: parts.update(text="[" * 100_000), "no musiclstm bundle"),
+        (lambda weights, parts: parts.update(format=9), f"reads up to {FORMAT_VERSION}: upgrade"),
+        (lambda weights, parts: parts.pop("tokenizer"), "does not say which model, tokenizer"),
+        (lambda weights, parts: parts.update(model="x"), "does not say which model, tokenizer"),
+        (lambda weights, parts: parts.update(provenance=[]), "does not say which model, tokenizer"),
+        (lambda weights, parts: weights.pop("head.bias"), "do not fit the model it describes .*head.bias"),
+        (lambda weights, parts: weights.update(more=torch.zeros(1)), "do not fit .*more"),
         (with_argument("hidden_size", 9), "do not fit the model it describes"),
         (with_argument("hidden_size", 10**7), "do not fit the model it describes"),
         (with_argument("num_layers", 10**9), "names 1000000000 layers and holds"),

@@ -17,6 +17,11 @@ def spell(tokenizer: Tokenizer, ids: np.ndarray) -> list[str]:
     return [tokenizer.vocabulary.tokens[i] for i in ids]
 
 
+def unspell(tokenizer: Tokenizer, text: str) -> np.ndarray:
+    """The ids (int32) of tokens written with spaces between them."""
+    return np.array([tokenizer.vocabulary[token] for token in text.split()], np.int32)
+
+
 def random_walks(
     tokenizer: Tokenizer, seed: int, length: int = 200, batch: int = 8, favour: dict[str, float] | None = None
 ) -> list[np.ndarray]:
@@ -30,7 +35,6 @@ def random_walks(
     for kind in vocabulary.types:
         span = vocabulary.range(kind)
         weights[span.start : span.stop] = (favour or {}).get(kind, 1.0) / max(1, len(span))
-    weights[EOS] = 1e-3
     generator = torch.Generator().manual_seed(seed)
     state = grammar.start(batch)
     drawn = [torch.full((batch,), BOS)]
@@ -38,7 +42,7 @@ def random_walks(
         allowed = grammar.allowed(state)
         stuck = ~allowed.any(1)
         assert not stuck.any(), f"no way on after {spell(tokenizer, torch.stack(drawn, 1)[stuck][0].numpy())}"
-        weights[EOS] = 1e-3 if i < length else 1e6  # ends where it can, once it is long enough
+        weights[EOS] = 1e-9 if i < length else 1e9  # where it can end it does, once it is long enough
         drawn.append(torch.multinomial(allowed * weights, 1, generator=generator)[:, 0])
         state = grammar.advance(state, drawn[-1])
         if ((drawn[-1] == EOS) | (drawn[-1] == PAD)).all():

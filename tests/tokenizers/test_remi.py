@@ -6,14 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 
 from musiclstm.errors import UserError
 from musiclstm.midi import read_midi
 from musiclstm.score import DRUMS, METER, TEMPO, Score, make_notes
 from musiclstm.tokenizers.remi import Remi
-from musiclstm.tokenizers.remi_grammar import RemiState
 from musiclstm.tokenizers.remi_tables import MICROSECONDS, allowed_durations, nearest_duration, nearest_tempo
 from musiclstm.tokenizers.vocabulary import BOS, EOS
 from tests.strategies import scores
@@ -25,6 +23,7 @@ from tests.tokenizers.checks import (
     check_walk,
     random_walks,
     spell,
+    unspell,
 )
 
 KINDS = {
@@ -33,31 +32,18 @@ KINDS = {
     "coarse": Remi(1, velocities=127),
     "odd": Remi(7, tempos=False),
 }
-FAVOURS = [None, {"Position": 0.1, "Bar": 0.02}, {"Bar": 5, "TimeSignature": 9, "Pickup": 9}, {"Tempo": 5}]
+FAVOURS: list[dict[str, float] | None] = [
+    None,
+    {"Position": 0.1, "Bar": 0.02},
+    {"Program": 1e-4, "Position": 0.02, "Bar": 1e-3, "Velocity": 0.1, "Drum": 0.01},  # many notes of one program
+    {"Bar": 5, "TimeSignature": 9, "Pickup": 9},
+    {"Tempo": 5},
+]
 
 
 @pytest.fixture(params=KINDS, name="remi")
 def _remi(request: pytest.FixtureRequest) -> Remi:
     return KINDS[request.param]
-
-
-def read(remi: Remi, text: str) -> np.ndarray:
-    """The ids of tokens written with spaces between them."""
-    return np.array([remi.vocabulary[token] for token in text.split()], np.int32)
-
-
-def after(remi: Remi, text: str) -> RemiState:
-    """The state of the grammar after tokens, each of which it has to allow."""
-    grammar = remi.grammar()
-    state = grammar.start(1)
-    for token in read(remi, text)[1:].tolist():
-        assert grammar.allowed(state)[0, token], remi.vocabulary.tokens[token]
-        state = grammar.advance(state, torch.tensor([token]))
-    return state
-
-
-def allowed(remi: Remi, state: RemiState) -> set[str]:
-    return set(spell(remi, remi.grammar().allowed(state)[0].nonzero()[:, 0].numpy()))
 
 
 def check_reading(remi: Remi, ids: np.ndarray, steps: np.ndarray) -> None:
@@ -74,14 +60,14 @@ def check_reading(remi: Remi, ids: np.ndarray, steps: np.ndarray) -> None:
 
 @pytest.mark.parametrize("seed", range(len(FAVOURS)))
 def test_walks(remi: Remi, seed: int) -> None:
-    walks = random_walks(remi, seed, length=120, batch=6, favour=FAVOURS[seed])
+    walks = random_walks(remi, seed, length=100, batch=4, favour=FAVOURS[seed])
     for ids in walks:
         check_walk(remi, ids)
         check_reading(remi, ids, remi.events(remi.decode(ids))[1])
     check_context(remi, walks, seed)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(score=scores())
 def test_made_up_scores(score: Score) -> None:
     for remi in KINDS.values():
@@ -121,11 +107,11 @@ def test_what_is_said() -> None:
     score = Score(notes, 48, tempos, meters, first_bar=48)
     remi = Remi(12, velocities=32)
     assert " ".join(spell(remi, remi.encode(score))) == (
-        "BOS Bar TimeSignature_4/4 Pickup_12 Tempo_99 Position_36 Program_0 Velocity_80 Pitch_60 Duration_12 "
-        "Bar Position_0 Tempo_120 Velocity_10 Pitch_64 Duration_12 Velocity_80 Pitch_67 Duration_12 "
+        "BOS Bar TimeSignature_4/4 Pickup_12 Tempo_100 Position_36 Program_0 Velocity_78 Pitch_60 Duration_12 "
+        "Bar Position_0 Tempo_120 Velocity_10 Pitch_64 Duration_12 Velocity_78 Pitch_67 Duration_12 "
         "Program_128 Drum_38 Position_12 Program_32 Pitch_60 Duration_1 "
-        "Bar TimeSignature_3/4 Position_0 Tempo_153 Bar Position_29 Pitch_60 Duration_1 EOS"
-    ).replace("Tempo_153", "Tempo_146")
+        "Bar TimeSignature_3/4 Position_0 Tempo_152 Bar Position_29 Pitch_60 Duration_1 EOS"
+    )
     kept = remi.quantise(score)
     assert kept.notes["track"].tolist() == [0, 0, 0, 2, 1, 1]
     assert kept.meters.tolist() == [(0, 4, 4), (60, 3, 4)]
@@ -142,82 +128,11 @@ def test_notes_of_one_pitch_never_overlap() -> None:
     assert remi.quantise(Score(far, 4)).notes["end"].tolist() == [24, 26]
 
 
-def test_a_meter_changes_only_at_a_bar_line() -> None:
-    state = after(Remi(4), "BOS Bar TimeSignature_3/4 Tempo_120 Bar")
-    assert {"TimeSignature_4/4", "Position_11", "Bar"} <= allowed(Remi(4), state)
-    assert not {"TimeSignature_3/4", "Position_12", "EOS", "Pickup_1", "Tempo_126", "Pitch_60"} & allowed(
-        Remi(4), state
-    )
-
-
-def test_a_pickup_opens_late_in_its_bar() -> None:
-    remi = Remi(4)
-    assert "Pickup_12" not in allowed(remi, after(remi, "BOS Bar TimeSignature_3/4"))
-    assert allowed(remi, after(remi, "BOS Bar TimeSignature_3/4 Pickup_2 Tempo_120")) == {
-        "Position_10", "Position_11", "Bar",
-    }  # fmt: skip
-
-
-def test_a_sounding_pitch_does_not_begin_again() -> None:
-    remi = Remi(4, velocities=1)
-    text = "BOS Bar TimeSignature_4/4 Tempo_120 Position_0 Program_5 Pitch_60 Duration_3"
-    assert not {"Pitch_60", "Pitch_59", "Program_5", "Program_4"} & allowed(remi, after(remi, text))
-    assert {"Pitch_61", "Program_6", "EOS"} <= allowed(remi, after(remi, text))
-    assert "Pitch_60" not in allowed(remi, after(remi, text + " Position_2"))
-    assert "Pitch_60" in allowed(remi, after(remi, text + " Position_2 Program_4"))
-    assert "Pitch_60" in allowed(remi, after(remi, text + " Position_3"))
-    assert {"Pitch_60", "Tempo_126"} <= allowed(remi, after(remi, text + " Bar Position_0"))
-
-
-def test_a_program_whose_pitches_all_sound_is_no_dead_end() -> None:
-    remi = Remi(4)
-    notes = " ".join(f"Pitch_{pitch} Duration_128" for pitch in range(128))
-    text = f"BOS Bar TimeSignature_4/4 Tempo_120 Position_0 Program_5 Velocity_80 {notes} Position_1"
-    ways = allowed(remi, after(remi, text))
-    assert {way.split("_")[0] for way in ways} == {"Tempo", "Program"}
-    assert {"Program_4", "Program_6"} <= ways
-    assert "Program_5" not in ways | allowed(remi, after(remi, text + " Program_4 Pitch_0 Duration_1"))
-    check_grammar(remi, [read(remi, text + " Program_4 Pitch_0 Duration_1 EOS"), read(remi, text)])
-
-
-def test_the_piece_ends_with_a_note() -> None:
-    remi = Remi(4)
-    text = "BOS Bar TimeSignature_4/4 Tempo_120 Position_0 Program_128 Velocity_80 Drum_35"
-    assert "EOS" in allowed(remi, after(remi, text))
-    for more in (" Bar", " Position_1", " Position_1 Tempo_126", " Program_128"):
-        state = after(remi, text + more) if more != " Program_128" else after(remi, text.rsplit(" ", 1)[0])
-        assert "EOS" not in allowed(remi, state)
-    assert allowed(remi, after(remi, text + " EOS")) == {"PAD"}
-
-
-@pytest.mark.parametrize("step", [1, 5, 16, 17, 40])
-def test_a_prompt_goes_on_after_its_end(step: int) -> None:
-    remi = Remi(4)
-    score = Score(make_notes(np.arange(0, 40, 2), np.arange(0, 40, 2) + 3, 60 + np.arange(20)), 4)
-    prompt = remi.encode_prompt(score, step)
-    opening = remi.decode(prompt).notes
-    assert opening.tolist() == [note for note in remi.quantise(score).notes.tolist() if note[0] < step]
-    grammar = remi.grammar()
-    state = grammar.start(4)
-    for token in prompt[1:].tolist():
-        state = grammar.advance(state, torch.full((4,), token))
-    state = grammar.hold_back(state, step)
-    generator = torch.Generator().manual_seed(step)
-    more = []
-    for _ in range(60):
-        more.append(torch.multinomial(grammar.allowed(state).float(), 1, generator=generator)[:, 0])
-        state = grammar.advance(state, more[-1])
-    for row in torch.stack(more, 1).numpy():
-        notes = remi.decode(np.concatenate([prompt, row])).notes
-        assert notes[: len(opening)].tolist() == opening.tolist()
-        assert (notes["start"][len(opening) :] >= step).all()
-
-
 def test_features() -> None:
     remi = Remi(4)
-    ids = read(
+    ids = unspell(
         remi,
-        "BOS Bar TimeSignature_4/4 Pickup_3 Tempo_120 Position_14 Program_7 Velocity_80 Pitch_60 Duration_1 "
+        "BOS Bar TimeSignature_4/4 Pickup_3 Tempo_120 Position_14 Program_7 Velocity_78 Pitch_60 Duration_1 "
         "Bar TimeSignature_3/4 Position_5 Pitch_60 Duration_1 Bar Bar",
     )
     features, reading = remi.context(ids[None])
@@ -234,15 +149,15 @@ def test_features() -> None:
 def test_durations() -> None:
     table = allowed_durations(12)
     assert table[:48].tolist() == list(range(1, 49))
-    assert {54, 96, 108, 384} <= set(table.tolist()) and {49, 102, 385}.isdisjoint(table.tolist())
+    assert set(table.tolist()) & {49, 54, 96, 102, 108, 384, 385} == {54, 96, 108, 384}
     lengths = np.array([1, 50, 51, 52, 5000, 5000, 50])
     limits = np.array([9, 90, 90, 90, 9000, 100, 53])
     assert nearest_duration(lengths, limits, table).tolist() == [1, 48, 48, 54, 384, 96, 48]
 
 
 def test_tempos_and_velocities_stay_what_they_were_made() -> None:
-    assert nearest_tempo(MICROSECONDS).tolist() == list(range(48))
-    assert 500_000 in MICROSECONDS
+    assert nearest_tempo(MICROSECONDS).tolist() == list(range(len(MICROSECONDS)))
+    assert {500_000, 600_000, 1_000_000} <= set(MICROSECONDS.tolist())
     for count in (1, 2, 31, 32, 127):
         remi = Remi(velocities=count)
         assert len(set(remi.velocity_middles.tolist())) == count
@@ -254,7 +169,9 @@ def test_nothing_and_what_is_not_whole() -> None:
     remi = Remi(4)
     assert remi.admits(Score(make_notes([], [], []))) == "no notes"
     assert remi.encode(Score(make_notes([], [], [])))[[0, -1]].tolist() == [BOS, EOS]
-    cut = read(remi, "BOS Bar TimeSignature_3/4 Tempo_60 Position_0 Program_3 Velocity_80 Pitch_60 Duration_2 Pitch_64")
+    cut = unspell(
+        remi, "BOS Bar TimeSignature_3/4 Tempo_60 Position_0 Program_3 Velocity_78 Pitch_60 Duration_2 Pitch_64"
+    )
     assert remi.decode(cut).notes["pitch"].tolist() == [60]
     assert remi.decode(cut[:3]).meters.tolist() == [(0, 3, 4)]
 
@@ -270,4 +187,4 @@ def test_arguments() -> None:
     assert bare.quantise(Score(slow.notes)).tempos.tolist() == [(0, 1_000_000)]
     for wrong in ({"steps_per_quarter": 0}, {"velocities": 128}, {"tempo": 0.0}):
         with pytest.raises(UserError, match=f"tokenizer.{next(iter(wrong))} is"):
-            Remi(**wrong)  # type: ignore[arg-type]
+            Remi(**wrong)

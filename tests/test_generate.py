@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+import wave
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pretty_midi
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from musiclstm.commands import CONF_DIR
+from musiclstm.errors import UserError
+from musiclstm.generate import OPTIONS, main, piece_names
+from musiclstm.generation import MusicGenerator
+from musiclstm.midi import write_midi
+from musiclstm.model.bundle import save_bundle
+from musiclstm.rendering.audio import audio_available
+from musiclstm.score import Score, make_notes
+from tests.generation.models import make_generator
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder with a bundle in outputs/."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MUSICLSTM_OUTPUTS", raising=False)
+    made = make_generator()
+    provenance = {"trained_on": "noise", "pieces": 1234, "val/nats_per_note": 1.25, "val/nats_per_voice_step": 0.5}
+    save_bundle(Path("outputs/run/model.safetensors"), made.model, made.tokenizer.to_dict(), provenance)
+    return tmp_path
+
+
+def config(*overrides: str) -> DictConfig:
+    with initialize_config_dir(CONF_DIR, version_base="1.3"):
+        return compose("generate", list(overrides))
+
+
+def run(*overrides: str) -> None:
+    main(config("max_tokens=40", *overrides))
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_it_needs_no_argument(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("picture=false", "audio=false")
+    (made,) = (folder / "outputs" / "generated").iterdir()
+    assert files(made) == ["piece-001.mid", "piece-002.mid", "piece-003.mid", "piece-004.mid"]
+    for name in files(made):
+        assert pretty_midi.PrettyMIDI(str(made / name)).instruments[0].notes
+    said = capsys.readouterr().out
+    assert "Model: outputs/run/model.safetensors" in said
+    assert "trained on noise (1,234 pieces), validation 1.250 nats per note, 0.500 nats per voice-step" in said
+    assert re.search(r"piece-004: \d+ notes, 1\.\d s, \d bars?, stopped at the limit", said)
+    assert "160 tokens in" in said
+    assert "tokens a second" in said
+    assert f"Folder: {made.relative_to(folder)} (piece-001.mid to piece-004.mid)" in said
+
+
+def test_it_writes_pictures_and_audio(folder: Path) -> None:
+    run("n=1", "output=out/deep")
+    expected = ["piece-001.mid", "piece-001.png", *(["piece-001.wav"] if audio_available() else [])]
+    assert files(folder / "out" / "deep") == expected
+    assert (folder / "out" / "deep" / "piece-001.png").read_bytes().startswith(b"\x89PNG")
+    if audio_available():
+        with wave.open(str(folder / "out" / "deep" / "piece-001.wav")) as sound:
+            assert sound.getnframes() > 1000
+
+
+def test_it_goes_on_from_a_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    notes = make_notes(np.arange(32) * 480, np.arange(1, 33) * 480, 60 + np.arange(32) % 12, 70, 40)
+    write_midi(Score(notes, 480), "my song.mid")
+    run("n=2", "prompt='my song.mid'", "prompt_bars=2", "output=out", "audio=false")
+    assert files(folder / "out") == [f"my song-00{n}.{ending}" for n in (1, 2) for ending in ("mid", "png")]
+    first = pretty_midi.PrettyMIDI("out/my song-001.mid").instruments[0].notes[:8]
+    assert [(note.pitch, note.velocity, note.end) for note in first[:7]] == [
+        (60 + i, 70, i / 2 + 0.5) for i in range(7)
+    ]
+    assert "after the prompt)" in capsys.readouterr().out
+
+
+def test_the_same_seed_writes_the_same_files(folder: Path) -> None:
+    for name in ("a", "b", "c"):
+        run("n=2", f"output={name}", f"seed={5 if name != 'c' else 6}", "picture=false", "audio=false")
+    for name in files(folder / "a"):
+        assert (folder / "a" / name).read_bytes() == (folder / "b" / name).read_bytes()
+        assert (folder / "a" / name).read_bytes() != (folder / "c" / name).read_bytes()
+
+
+def test_nothing_is_overwritten(folder: Path) -> None:
+    run("n=1", "output=out", "picture=false", "audio=false")
+    before = (folder / "out" / "piece-001.mid").read_bytes()
+    with pytest.raises(UserError, match=r"output=out already has piece-001\.mid: give another folder"):
+        run("n=1", "output=out", "seed=1", "picture=false", "audio=false")
+    assert (folder / "out" / "piece-001.mid").read_bytes() == before
+    with pytest.raises(UserError, match="is a file: give a folder"):
+        run("output=outputs/run/model.safetensors")
+
+
+@pytest.mark.parametrize(
+    "setting", ["audio=maybe", "n=0", "n=many", "top_p=0", "max_bars=-1", "seed=x", "prompt=no.mid"]
+)
+def test_bad_values_are_named_before_anything_is_done(
+    folder: Path, capsys: pytest.CaptureFixture[str], setting: str
+) -> None:
+    with pytest.raises(UserError, match=setting):
+        run(setting)
+    assert capsys.readouterr().out == ""
+    assert files(folder / "outputs") == ["run"]
+
+
+def test_the_command_ends_in_one_line(folder: Path) -> None:
+    (folder / "model.txt").write_text("no model")
+    done = subprocess.run(
+        [sys.executable, "-m", "musiclstm.generate", "checkpoint=model.txt"],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": ":".join(sys.path)},
+    )
+    assert done.returncode != 0
+    assert done.stdout == ""
+    assert done.stderr.startswith("musiclstm: model.txt is neither a bundle")
+    assert done.stderr.count("\n") == 1
+    assert files(folder) == ["model.txt", "outputs"]
+
+
+def test_settings_are_those_of_the_python_function() -> None:
+    parameters = inspect.signature(MusicGenerator.generate).parameters
+    assert set(parameters) == {"self", *OPTIONS}
+    cfg = config()
+    defaults: dict[str, Any] = {name: parameters[name].default for name in OPTIONS}
+    assert {name: cfg[name] for name in OPTIONS} == defaults
+
+
+def test_pieces_are_named_after_the_prompt() -> None:
+    assert piece_names(None, 2) == piece_names("random", 2) == ["piece-001", "piece-002"]
+    assert piece_names("music/Air on G.mid", 1) == ["Air on G-001"]
