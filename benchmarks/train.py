@@ -80,12 +80,12 @@ def bare(vocabulary: int, embedding: int, hidden: int, layers: int, lanes: int, 
     return steps * lanes * window / (time.perf_counter() - began)
 
 
-def ours(store: Store, skip: str, embedding: int, hidden: int, layers: int, lanes: int, window: int, steps: int) -> float:
+def ours(
+    store: Store, skip: str, embedding: int, hidden: int, layers: int, lanes: int, window: int, steps: int
+) -> float:
     """Tokens per second of a whole run of training but for its one validation; what pads a lane does not count."""
     tokenizer = Voices(4)
-    data = MusicData(
-        store, tokenizer, Augmentation(5, 0.05, 8, 36, 90), lanes=lanes, window=window, max_val_tokens=1
-    )  # type: ignore[arg-type]
+    data = MusicData(store, tokenizer, Augmentation(5, 0.05, 8, 36, 90), lanes=lanes, window=window, max_val_tokens=1)  # type: ignore[arg-type]
     sizes = tuple(tokenizer.context_sizes.values())
     model = MusicLSTM(
         len(tokenizer.vocabulary), sizes, embedding_size=embedding, hidden_size=hidden, num_layers=layers, skip=skip
@@ -140,8 +140,10 @@ def main() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     sizes = (options.embedding, options.hidden, options.layers, options.lanes, options.window, options.steps)
     store = Store(options.pieces)
-    print(f"{options.layers} x {options.hidden}, batch {options.lanes}, window {options.window}, "
-          f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    print(
+        f"{options.layers} x {options.hidden}, batch {options.lanes}, window {options.window}, "
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads"
+    )
     for skip in ("none", "graves"):
         pairs = []
         for _ in range(options.rounds):

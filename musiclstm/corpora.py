@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,7 @@ class Corpus:
 
     title: str
     folder: str
-    extensions: tuple[str, ...]
+    extensions: tuple[str, ...]  # of a piece in several formats, the first is read
     read: Callable[[Path], list[Score]]
 
 
@@ -47,33 +47,36 @@ def build_corpus(name: str, datasets_folder: str | os.PathLike[str], workers: in
         raise UserError(f"no corpus is called {name!r}: give one of {', '.join(CORPORA)}")
     corpus = CORPORA[name]
     folder = Path(datasets_folder).absolute() / name
+    files: dict[str, MusicFile] = {}
+    skipped = []
+    for file in _files(corpus):
+        if files.setdefault(file.name, file) is not file:
+            skipped.append({"source": file.source, "reason": "the same piece in another format"})
     recipe = Recipe(
         partial(_read_and_write, corpus.read, folder / "midi"),
         lambda pieces: split_by_share([piece.group for piece in pieces], SHARES, seed=0),
         {"corpus": name, "split": list(SHARES)},
         group=melody,
         unique=True,
+        skipped=skipped,
     )
-    store = build_store(_files(corpus), folder / "store", recipe, source=f"music21: {corpus.title}", workers=workers)
-    kept = set(store.names)
-    for file in (folder / "midi").glob("*.mid"):
-        if file.stem not in kept:
-            file.unlink()
+    source = f"music21: {corpus.title}"
+    store = build_store(list(files.values()), folder / "store", recipe, source=source, workers=workers)
+    for stem in {path.stem for path in (folder / "midi").glob("*.mid")} - set(store.names):
+        (folder / "midi" / f"{stem}.mid").unlink()
     return store
 
 
 def _files(corpus: Corpus) -> list[MusicFile]:
-    import music21
-
-    folder = Path(music21.__file__).parent / "corpus" / corpus.folder
+    package = find_spec("music21")  # not imported, because that takes a second
+    assert package is not None
+    assert package.origin is not None
+    folder = Path(package.origin).parent / "corpus" / corpus.folder
     paths = sorted(path for path in folder.glob("*") if path.suffix in corpus.extensions)
     if not paths:
         raise UserError(f"{folder}: none of the {corpus.title} here; install a music21 that has its corpus")
-    stems = Counter(path.stem for path in paths)
-    return [
-        MusicFile(path, f"{corpus.folder}/{path.name}", path.stem if stems[path.stem] == 1 else path.name)
-        for path in paths
-    ]
+    paths.sort(key=lambda path: (corpus.extensions.index(path.suffix), path.name))
+    return [MusicFile(path, f"{corpus.folder}/{path.name}", path.stem) for path in paths]
 
 
 def _read_and_write(read: Callable[[Path], list[Score]], midi_folder: Path, file: MusicFile) -> list[Score]:

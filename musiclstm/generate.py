@@ -7,6 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+
 from musiclstm.commands import command
 from musiclstm.console import duration, progress, say
 from musiclstm.errors import UserError
@@ -30,7 +33,7 @@ def main(cfg: DictConfig) -> None:
 
     audio = wants_audio(cfg.audio)
     generator = load(cfg.checkpoint)
-    folder = Path(cfg.output) if cfg.output else _fresh(outputs_folder() / "generated")
+    folder = Path(cfg.output) if cfg.output else _new_folder(outputs_folder() / "generated")
     job = generator.prepare(cfg.n, **{name: cfg[name] for name in OPTIONS})
     names = piece_names(cfg.prompt, cfg.n)
     endings = [".mid"] + [".png"] * bool(cfg.picture) + [".wav"] * audio
@@ -120,10 +123,13 @@ def write_pieces(pieces: list[Generated], folder: Path, names: list[str], ending
             bar.advance()
 
 
-def _fresh(folder: Path) -> Path:
+def _new_folder(parent: Path) -> Path:
+    """A folder named after the time, or in a multirun the run's own."""
+    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        return Path(HydraConfig.get().runtime.output_dir)
     name = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     number = 1
-    while (path := folder / (name if number == 1 else f"{name}-{number}")).exists():
+    while (path := parent / (name if number == 1 else f"{name}-{number}")).exists():
         number += 1
     return path
 

@@ -106,4 +106,3 @@ def as_text(rows: list[dict[str, Any]]) -> str:
 
 def _number(value: Any, form: str) -> str:
     return "" if value is None else format(value, form)
-

@@ -52,13 +52,13 @@ def read_scores(path: str | os.PathLike[str]) -> list[Score]:
     """
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file")
-    from music21 import converter, stream
+    from music21 import stream
 
     format = _FORMATS.get(Path(path).suffix.lower(), "musicxml")
     try:
         with _no_collection(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about engraving: what no MIDI file could hold either
-            parsed: Any = converter.parseFile(path, format=format, forceSource=True, storePickle=False)
+            parsed = _parse(Path(path), format)
             pieces = list(parsed.scores) if isinstance(parsed, stream.Opus) else [parsed]
             scores = [score for piece in pieces if len(score := _score(piece))]
     except Exception as error:  # music21 lets through whatever its parsers meet
@@ -67,6 +67,14 @@ def read_scores(path: str | os.PathLike[str]) -> list[Score]:
     if not scores:
         raise UserError(f"{path}: no notes in it")
     return scores
+
+
+def _parse(path: Path, format: str) -> Any:
+    from music21 import converter
+
+    if path.suffix.lower() == ".mxl":  # which music21 knows by its lower case alone
+        return converter.parseData(converter.ArchiveManager(path).getData(), format=format)
+    return converter.parseFile(path, format=format, forceSource=True, storePickle=False)
 
 
 @contextmanager

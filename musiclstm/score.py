@@ -154,9 +154,7 @@ def make_notes(
     """An array of `NOTE` from columns (scalars are repeated), sorted unless `ordered` says that it is."""
     start = np.asarray(start)
     notes = np.zeros(len(start), NOTE)
-    for name, column in zip(
-        NOTE.names or (), (start, end, track, program, pitch, velocity), strict=True
-    ):
+    for name, column in zip(NOTE.names or (), (start, end, track, program, pitch, velocity), strict=True):
         notes[name] = column
     return notes if ordered else sort_notes(notes)
 

@@ -17,6 +17,7 @@ from musiclstm.sources import open_store
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from musiclstm.score import Score
     from musiclstm.tokenizers.base import Tokenizer
     from musiclstm.training.run import Result
 
@@ -32,9 +33,8 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> Result:
     say("Loading torch and lightning ...")
     import logging
 
-    from omegaconf import OmegaConf
-
     import lightning  # noqa: F401  (sets the level of its log, which is then ours to set)
+    from omegaconf import OmegaConf
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its tips go, warnings come through
 
@@ -52,7 +52,7 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> Result:
     store = open_store(**{key: cfg.data[key] for key in SOURCE})
     train_pieces = store.split("train")
     sample = [store[int(i)] for i in train_pieces[:: max(1, len(train_pieces) // SAMPLE_SIZE)]]
-    tokenizer = choose(sample, OmegaConf.to_container(cfg.tokenizer, resolve=True))
+    tokenizer = choose(sample, plain(cfg.tokenizer))
     lowest, highest = pitch_range(sample)
     data = MusicData(
         store,
@@ -66,7 +66,7 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> Result:
     model = MusicLSTM(
         len(tokenizer.vocabulary),
         tuple(tokenizer.context_sizes.values()),
-        **OmegaConf.to_container(cfg.model, resolve=True),
+        **plain(cfg.model),
     )
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
@@ -76,13 +76,13 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> Result:
     )
     if cfg.max_minutes:
         say(f"Training takes {duration(60 * cfg.max_minutes)} (max_minutes={cfg.max_minutes}); Ctrl-C stops it")
-    optimizer = OmegaConf.to_container(cfg.optimizer, resolve=True)
+    optimizer = plain(cfg.optimizer)
     return fit(
         model,
         data,
         folder,
         max_minutes=cfg.max_minutes,
-        trainer=OmegaConf.to_container(cfg.trainer, resolve=True),
+        trainer=plain(cfg.trainer),
         patience=optimizer.pop("patience"),
         optimizer=optimizer,
         every_minutes=cfg.checkpoint.every_minutes,
@@ -105,7 +105,17 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> Result:
     )
 
 
-def choose(scores: list[Any], wanted: Any) -> Tokenizer:
+def plain(section: DictConfig) -> dict[str, Any]:
+    """A section of the configuration as a dict, its references resolved."""
+    from omegaconf import OmegaConf
+
+    content = OmegaConf.to_container(section, resolve=True)
+    if not isinstance(content, dict):
+        raise UserError(f"a section of the configuration is {content!r}: change what is in it, as in model.dropout=0.1")
+    return {str(key): value for key, value in content.items()}
+
+
+def choose(scores: list[Score], wanted: dict[str, Any]) -> Tokenizer:
     """The tokenizer that `conf/tokenizer` asks for, fitted to `scores`; says which it is."""
     from musiclstm.tokenizers import make_tokenizer
     from musiclstm.tokenizers.auto import choose_tokenizer
@@ -129,7 +139,9 @@ def _resumed(cfg: DictConfig, ckpt_path: Path, overrides: list[str]) -> tuple[Di
         raise UserError(f"ckpt_path={ckpt_path} is no file: name the last.ckpt of a run, such as outputs/.../last.ckpt")
     saved = ckpt_path.parent / "config.yaml"
     if not saved.is_file():
-        raise UserError(f"ckpt_path={ckpt_path}: there is no config.yaml beside it; name a last.ckpt in its run's folder")
+        raise UserError(
+            f"ckpt_path={ckpt_path}: there is no config.yaml beside it; name a last.ckpt in its run's folder"
+        )
     given = [o for o in overrides if "." in o.split("=")[0] or o.split("=")[0] in cfg]
     groups = [o for o in overrides if o.split("=")[0] in ("tokenizer", "model", "experiment")]
     if groups:
@@ -162,7 +174,7 @@ def command_line(overrides: list[str]) -> str:
 def report(result: Result) -> None:
     """Says what a run came to and what to do next."""
     if result.bundle is None:
-        say(f"Done: {result.steps} step, nothing was kept (fast_dev_run)" if math.isnan(result.nats_per_note) else "")
+        say("All fits together: one batch was trained on and one validated (fast_dev_run); nothing is kept")
         return
     units = [
         f", {value:.3f} nats per {name.removeprefix('val/nats_per_').replace('_', '-')}"

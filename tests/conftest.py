@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+# Before torch is imported, here and in the processes that tests start: a test's tensors are too small for threads,
+# which on a busy machine wait for each other many times longer than they work.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 
 

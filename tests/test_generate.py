@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -116,19 +117,38 @@ def test_bad_values_are_named_before_anything_is_done(
     assert files(folder / "outputs") == ["run"]
 
 
-def test_the_command_ends_in_one_line(folder: Path) -> None:
-    (folder / "model.txt").write_text("no model")
-    done = subprocess.run(
-        [sys.executable, "-m", "musiclstm.generate", "checkpoint=model.txt"],
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "musiclstm.generate", *arguments],
         capture_output=True,
         text=True,
-        env={"PYTHONPATH": ":".join(sys.path)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
+
+
+def test_the_command_ends_in_one_line(folder: Path) -> None:
+    (folder / "model.txt").write_text("no model")
+    done = command("checkpoint=model.txt")
     assert done.returncode != 0
     assert done.stdout == ""
     assert done.stderr.startswith("musiclstm: model.txt is neither a bundle")
     assert done.stderr.count("\n") == 1
     assert files(folder) == ["model.txt", "outputs"]
+
+
+def test_a_multirun_has_a_folder_for_each_run(folder: Path) -> None:
+    done = command("-m", "seed=0,1", "n=1", "max_tokens=20", "picture=false", "audio=false")
+    assert done.stderr == ""
+    (made,) = (folder / "outputs" / "generated").iterdir()
+    assert files(made / "0") == files(made / "1") == ["piece-001.mid"]
+    assert files(folder) == ["outputs"]
+
+
+def test_help_says_how(folder: Path) -> None:
+    done = command("--help")
+    assert "python -m musiclstm.generate prompt=SONG.mid prompt_bars=4" in done.stdout
+    assert "top_p: 0.95" in done.stdout
+    assert all(len(line) <= 120 for line in done.stdout.splitlines())
 
 
 def test_settings_are_those_of_the_python_function() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,19 +95,22 @@ def test_chords_voices_and_tuplets(tmp_path: Path) -> None:
     grace = f"<note><grace/>{D}<voice>1</voice></note>"
     symbol = "<harmony><root><root-step>C</root-step></root><kind>major</kind></harmony>"
     triplet = "".join(note(step, 8) for step in (C, D, E))
-    upper = symbol + grace + note(C, 24, "start") + note(E, 24, chord=True) + triplet
+    upper = symbol + grace + note(C, 24) + note(E, 24, chord=True) + triplet
     lower = "<backup><duration>48</duration></backup>" + note(G, 48, voice=2)
-    score = read(tmp_path, music_xml(("", [attributes(4, 4) + upper + lower, note(C, 12, "stop") + note(REST, 36)])))
-    assert (score.notes["end"] - score.notes["start"]).tolist() == [960, 960, 1920, 320, 320, 320]
-    assert rows(score)[0] == (0, 2, 60)  # the triplet stands between the tied notes, which stay two
-    assert score.notes["program"].tolist() == [0] * 6
+    score = read(tmp_path, music_xml(("", [attributes(4, 4) + upper + lower])))
+    expected = [(0, 960, 60), (0, 960, 64), (0, 1920, 67), (960, 1280, 60), (1280, 1600, 62), (1600, 1920, 64)]
+    assert score.notes[["start", "end", "pitch"]].tolist() == expected
+    assert set(score.notes[["track", "program"]].tolist()) == {(0, 0)}
+
+
+def test_a_tie_without_its_other_end_is_a_tie(tmp_path: Path) -> None:
+    measures = [attributes(2, 4) + note(C, 24, "start"), note(C, 12) + note(C, 12)]
+    assert rows(read(tmp_path, music_xml(("", measures)))) == [(0, 3, 60), (3, 4, 60)]
 
 
 def test_parts_are_tracks_that_sound_where_they_sound(tmp_path: Path) -> None:
     transpose = "<transpose><diatonic>-1</diatonic><chromatic>-2</chromatic></transpose>"
-    drum = (
-        '<midi-instrument id="I"><midi-channel>10</midi-channel><midi-unpitched>39</midi-unpitched></midi-instrument>'
-    )
+    drum = '<midi-instrument id="I"><midi-unpitched>39</midi-unpitched></midi-instrument>'
     hit = "<unpitched><display-step>C</display-step><display-octave>5</display-octave></unpitched>"
     score = read(
         tmp_path,
@@ -174,18 +178,9 @@ def test_a_file_of_several_tunes(tmp_path: Path) -> None:
 
 
 def test_kern_has_its_highest_part_first(tmp_path: Path) -> None:
-    kern = [
-        "**kern\t**kern",
-        "*M3/4\t*M3/4",
-        "4GG\t4g",
-        "=1\t=1",
-        "2.C\t[2.cc",
-        "=2\t=2",
-        "4D 4F\t4cc]",
-        "2r\t2r",
-        "*-\t*-",
-    ]
-    score = read(tmp_path, "\n".join(kern) + "\n", "piece.krn")
+    lines = ["**kern **kern", "*M3/4 *M3/4", "4GG 4g", "=1 =1", "2.C [2.cc", "=2 =2", "4D;4F 4cc]", "2r 2r", "*- *-"]
+    kern = "\n".join(lines).replace(" ", "\t").replace(";", " ") + "\n"
+    score = read(tmp_path, kern, "piece.krn")
     assert score.first_bar == TICKS_PER_QUARTER
     assert rows(score, 0) == [(0, 1, 67), (1, 5, 72)]
     assert rows(score, 1) == [(0, 1, 43), (1, 4, 48), (4, 5, 50), (4, 5, 53)]
@@ -229,7 +224,7 @@ def test_it_reads_what_music21_reads() -> None:
     bach = Path(music21.__file__).parent / "corpus" / "bach"
     for path in (bach / "bwv66.6.mxl", bach / "bwv277.krn"):
         score = read_notation(path)
-        piece = music21.converter.parseFile(path, forceSource=True, storePickle=False)
+        piece: Any = music21.converter.parseFile(path, forceSource=True, storePickle=False)
         for track, part in enumerate(piece.parts):
             expected = [
                 (float(note.offset), float(note.offset + note.quarterLength), note.pitch.midi)

@@ -100,8 +100,9 @@ class Lanes:
             while place < self.window:
                 at, piece = self._at[lane], self._reading[lane]
                 if at is None or piece is None:
-                    at, piece = (self._taken * self.world + self.rank, 0), self._piece(
-                        self._taken * self.world + self.rank
+                    at, piece = (
+                        (self._taken * self.world + self.rank, 0),
+                        self._piece(self._taken * self.world + self.rank),
                     )
                     self._taken += 1
                     reset[lane, place // self.segment] = True
@@ -117,8 +118,7 @@ class Lanes:
                 self._reading[lane] = None if done else piece
                 place += -(-take // self.segment) * self.segment if done else take
         assert context is not None
-        arrays = (torch.from_numpy(array) for array in (tokens, targets, context, reset))
-        return Window(*arrays, position=self.position())
+        return _window(tokens, targets, context, reset, self.position())
 
     def _piece(self, number: int) -> Encoded:
         """The `number`-th piece of the common order, augmented as it is every time that number comes up."""
@@ -161,5 +161,11 @@ class WholePieces:
             targets[row, :take] = piece.ids[first + 1 : first + 1 + take]
             context[row, :take] = piece.context[first : first + take]
         reset = np.full((len(group), 1), index == 0)
-        arrays = (torch.from_numpy(array) for array in (tokens, targets, context, reset))
-        return Window(*arrays, position={})
+        return _window(tokens, targets, context, reset, {})
+
+
+def _window(
+    tokens: np.ndarray, targets: np.ndarray, context: np.ndarray, reset: np.ndarray, position: dict[str, Any]
+) -> Window:
+    tensors = [torch.from_numpy(array) for array in (tokens, targets, context, reset)]
+    return Window(tensors[0], tensors[1], tensors[2], tensors[3], position)

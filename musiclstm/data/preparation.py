@@ -14,7 +14,7 @@ from musiclstm.data.store import NoteStore
 from musiclstm.data.store_building import Recipe, build_store
 from musiclstm.data.store_parts import MusicFile
 from musiclstm.errors import UserError
-from musiclstm.midi import EXTENSIONS, read_score
+from musiclstm.midi import EXTENSIONS, read_midi
 from musiclstm.notation import read_scores
 from musiclstm.score import Score
 
@@ -112,7 +112,7 @@ def _walk(root: Path) -> Iterator[Path]:
 
 
 def _read(file: MusicFile) -> list[Score]:
-    return read_scores(file.path) if file.notation else [read_score(file.path)]
+    return read_scores(file.path) if file.notation else [read_midi(file.path)]
 
 
 def _digest(content: Any) -> str:

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from musiclstm.errors import UserError
-from musiclstm.midi import read_midi, to_pretty_midi
 from musiclstm.files import whole_file
+from musiclstm.midi import read_midi, to_pretty_midi
 from musiclstm.score import Score
 
 MAX_MINUTES = 60  # 700 MB of samples

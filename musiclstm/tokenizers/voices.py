@@ -55,9 +55,7 @@ class Voices(Tokenizer):
         self.num_voices, self.steps_per_quarter, self.tempo = num_voices, steps_per_quarter, float(tempo)
         self.programs = [programs[min(v, len(programs) - 1)] for v in range(num_voices)]
         self.metre = Metre(steps_per_quarter)
-        self.vocabulary = Vocabulary(
-            {**self.metre.types(), "Rest": [""], "Hold": [""], "Pitch": range(128)}
-        )
+        self.vocabulary = Vocabulary({**self.metre.types(), "Rest": [""], "Hold": [""], "Pitch": range(128)})
         self.metre.bind(self.vocabulary)
         self.rest, self.hold, self.pitch = (self.vocabulary.first(kind) for kind in ("Rest", "Hold", "Pitch"))
         self.context_sizes = {

@@ -45,7 +45,7 @@ class BestBundle(L.Callback):
             "tokens_seen": pl_module.tokens_seen,
             **self.scores,
         }
-        save_bundle(self.path, pl_module.average.module, pl_module.tokenizer.to_dict(), provenance)
+        save_bundle(self.path, pl_module.averaged, pl_module.tokenizer.to_dict(), provenance)
         if self.on_best is not None:
             self.on_best(self.path, trainer.global_step)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import lightning as L
 import torch
@@ -17,6 +17,9 @@ from musiclstm.model.music_lstm import MusicLSTM
 from musiclstm.model.stack import State, detach_state
 from musiclstm.tokenizers.base import Tokenizer
 from musiclstm.training.schedule import warmup_cosine
+
+if TYPE_CHECKING:
+    from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
 
 class MusicTraining(L.LightningModule):
@@ -70,6 +73,11 @@ class MusicTraining(L.LightningModule):
         self.register_buffer("_unit", unit, persistent=False)
         self._unit: torch.Tensor
 
+    @property
+    def averaged(self) -> MusicLSTM:
+        """The model with the averaged weights."""
+        return cast(MusicLSTM, self.average.module)
+
     def training_step(self, batch: Window, batch_idx: int) -> torch.Tensor:
         logits, state = self._forward(batch.tokens, batch.context, self.state, batch.reset)
         loss = F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORE)
@@ -92,8 +100,7 @@ class MusicTraining(L.LightningModule):
 
     def validation_step(self, batch: Window, batch_idx: int) -> None:
         fresh = bool(batch.reset[0, 0])
-        average: MusicLSTM = self.average.module
-        logits, self._val_state = average(batch.tokens, batch.context, None if fresh else self._val_state)
+        logits, self._val_state = self.averaged(batch.tokens, batch.context, None if fresh else self._val_state)
         targets = batch.targets.flatten()
         nats = F.cross_entropy(logits.flatten(0, 1).float(), targets, ignore_index=IGNORE, reduction="sum")
         scored = targets != IGNORE
@@ -116,7 +123,7 @@ class MusicTraining(L.LightningModule):
             metrics[f"val/nats_per_{self.tokenizer.unit[0]}"] = nats / max(1.0, units)
         return metrics
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         # Decay shrinks matrices; biases, peepholes and embeddings of rare tokens have no reason to shrink.
         embedded = {id(p) for m in self.model.modules() if isinstance(m, torch.nn.Embedding) for p in m.parameters()}
         matrices = [p for p in self.model.parameters() if p.ndim > 1 and id(p) not in embedded]
@@ -129,11 +136,11 @@ class MusicTraining(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def _moving_average(decay: float) -> Callable[[Any, Any, torch.Tensor], None]:
+def _moving_average(decay: float) -> Callable[[Any, Any, torch.Tensor | int], None]:
     """An exponential moving average that begins quickly: the first weights, drawn at random, are soon forgotten."""
 
     @torch.no_grad()
-    def update(averaged: Any, current: Any, count: torch.Tensor) -> None:
+    def update(averaged: Any, current: Any, count: torch.Tensor | int) -> None:
         now = min(decay, (1 + int(count)) / (10 + int(count)))
         torch._foreach_lerp_(list(averaged), list(current), 1 - now)
 

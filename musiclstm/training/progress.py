@@ -44,11 +44,12 @@ class Progress(L.Callback):
         rate = (pl_module.tokens_seen - self._mark[1]) / (now - self._mark[0])
         self._mark = (now, pl_module.tokens_seen)
         self._bar.total = max(trainer.global_step, round(trainer.global_step / max(self.budget.progress, 1e-6)))
+        fields: dict[str, Any] = {"nats/note": self._loss / self.notes_per_token, "tokens/s": rate}
         self._bar.update(
             completed=trainer.global_step,
             loss=self._loss,
             perplexity=math.exp(min(20.0, self._loss)),
-            **{"nats/note": self._loss / self.notes_per_token, "tokens/s": rate},
+            **fields,
         )
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -78,4 +79,3 @@ class Progress(L.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._best = state_dict["best"]
-

@@ -19,7 +19,7 @@ from musiclstm.errors import UserError
 from musiclstm.files import whole_file
 from musiclstm.model.music_lstm import MusicLSTM
 from musiclstm.rendering.curves import loss_curve
-from musiclstm.training.keep import BUNDLE, BestBundle, LastCheckpoint
+from musiclstm.training.keep import BestBundle, LastCheckpoint
 from musiclstm.training.metrics import MetricsLog
 from musiclstm.training.module import MusicTraining
 from musiclstm.training.progress import Progress
@@ -79,10 +79,9 @@ def fit(
     best = BestBundle(folder, on_best)
     log = MetricsLog(folder)
     # Order matters: the budget is counted before a checkpoint is written, the log is whole when it is.
-    callbacks: list[L.Callback] = [budget, Progress(budget, data.notes_per_token()), best, ExactResume(data)]
-    callbacks.append(_EarlyStop(patience))
+    callbacks: list[L.Callback] = [budget, Progress(budget, data.notes_per_token()), _EarlyStop(patience)]
     if not fast_dev_run:
-        callbacks.append(LastCheckpoint(folder, every_minutes, every_n_steps))
+        callbacks += [best, ExactResume(data), LastCheckpoint(folder, every_minutes, every_n_steps)]
     arguments = {**trainer, "precision": _precision(trainer.get("precision", "auto"))}
     lightning = L.Trainer(
         **arguments,
@@ -101,7 +100,7 @@ def fit(
     lightning.fit(module, data, ckpt_path=ckpt_path, weights_only=False if ckpt_path else None)
     result = Result(
         folder=str(folder),
-        bundle=str(folder / BUNDLE) if best.path.is_file() and not fast_dev_run else None,
+        bundle=str(best.path) if best.path.is_file() else None,
         nats_per_note=best.best if math.isfinite(best.best) else math.nan,
         scores=best.scores,
         parameters=model.num_parameters,

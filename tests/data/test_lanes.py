@@ -73,7 +73,7 @@ def test_processes_share_the_pieces() -> None:
 
 @pytest.mark.parametrize("taken", [1, 2, 7, 20])
 def test_a_stream_goes_on_from_any_position(taken: int) -> None:
-    random_ids = {}
+    random_ids: dict[int, np.ndarray] = {}
 
     def encode(piece: int, random: np.random.Generator) -> Encoded:
         ids = random.integers(3, 100, 20 + 7 * piece).astype(np.int32)

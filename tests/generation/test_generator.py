@@ -93,7 +93,8 @@ def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
     made = make_generator("remi")
     save_bundle(bundle, made.model, made.tokenizer.to_dict(), {})
     script = f"import musiclstm; musiclstm.load({str(bundle)!r}).generate(seed=5, max_tokens=90).write('other.mid')"
-    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, env={"PYTHONPATH": ":".join(sys.path)})
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, env=environment)
     assert (tmp_path / "other.mid").read_bytes() == content(load(bundle).generate(seed=5, max_tokens=90))
 
 

@@ -60,6 +60,4 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
 if __name__ == "__main__":
     folder, processes, kill_at, *checkpoint = sys.argv[1:]
     ddp = {"devices": 2, "strategy": "ddp"} if processes == "2" else {}
-    small_fit(
-        Path(folder), kill_at=int(kill_at), ckpt_path=Path(checkpoint[0]) if checkpoint else None, trainer=ddp
-    )
+    small_fit(Path(folder), kill_at=int(kill_at), ckpt_path=Path(checkpoint[0]) if checkpoint else None, trainer=ddp)
