@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 from musiclstm.console import warn
 from musiclstm.errors import UserError
 from musiclstm.explain import explain, quote, reason
+from musiclstm.values import check_kinds
 
 _PACKAGE = Path(__file__).resolve().parent
 CONF_DIR = str(next((c for c in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if c.is_dir()), _PACKAGE / "conf"))
@@ -83,6 +84,7 @@ def _run(task: Task, config_name: str, config_dir: str, on_failure: OnFailure | 
     try:
         sys.argv[1:] = _readable(sys.argv[1:])
         with _full_error("1"):  # Hydra then lets exceptions through, where it would print them and exit
+            check_kinds(config_dir, config_name, [argument for argument in sys.argv[1:] if _is_setting(argument)])
             hydra.main(config_path=config_dir, config_name=config_name, version_base="1.3")(job)()
         return
     except KeyboardInterrupt:

@@ -20,6 +20,7 @@ from musiclstm.tokenizers.voices_grammar import VoicesGrammar
 
 VELOCITY = 80
 REST = 1  # in the feature `last`, where 0 is nothing yet and pitches begin at 2
+MOST_TOGETHER = 0.05  # the share of notes with which a voice may break the rule that it sings one at a time
 LONGEST_RUN = 32  # steps; a note held or a rest kept longer looks the same to the model
 
 
@@ -110,8 +111,11 @@ class Voices(Tokenizer):
             return "drums"
         for track in tracks:
             notes = score.notes[score.notes["track"] == track]
-            if (np.diff(notes["start"]) == 0).mean() > 0.05 if len(notes) > 1 else False:
-                return f"chords in track {track + 1}"
+            start, end = notes["start"].astype(np.int64), notes["end"].astype(np.int64)
+            overlap, shorter = end[:-1] - start[1:], np.minimum((end - start)[:-1], (end - start)[1:])
+            # A singer's notes may touch; those that share half their time are two voices'.
+            if len(notes) > 1 and (2 * overlap > shorter).mean() > MOST_TOGETHER:
+                return f"several notes at once in track {track + 1}"
         return None
 
     def quantise(self, score: Score) -> Score:

@@ -31,7 +31,7 @@ def some(count: int) -> list[Score]:
     return [Score(make_notes(np.arange(i + 1) * 10, np.arange(i + 1) * 10 + 5, 60 + i)) for i in range(count)]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(scores(max_notes=10), max_size=4))
 def test_scores_come_back(tmp_path: Path, pieces: list[Score]) -> None:
     store = write(tmp_path / "store", pieces)

@@ -116,7 +116,7 @@ def test_tracks_are_voices_in_their_order_where_their_numbers_are_too_high() -> 
         (make_notes([], [], []), "no notes"),
         (make_notes([0, 0, 0], [1, 1, 1], 60, track=[0, 1, 2]), "3 tracks"),
         (make_notes([0], [1], 40, program=DRUMS), "drums"),
-        (make_notes([0, 0], [1, 1], [60, 64], track=1), "chords in track 2"),
+        (make_notes([0, 0], [1, 1], [60, 64], track=1), "several notes at once in track 2"),
         (make_notes([0, 0], [1, 1], [60, 64], track=[0, 1]), None),
     ],
 )
