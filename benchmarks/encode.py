@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ NATIVE: tuple[tuple[str, dict[str, Any]], ...] = (
 PEERS = ("REMI", "TSD", "MIDILike")
 
 
-def read(folder: Path, files: int) -> tuple[list[Score], list[symusic.Score]]:
+def read(folder: Path, files: int) -> tuple[list[Score], list[Any]]:
     """Files spread over the folder that both can read."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in MIDI_EXTENSIONS)
     ours, theirs = [], []
@@ -46,14 +47,19 @@ def read(folder: Path, files: int) -> tuple[list[Score], list[symusic.Score]]:
     return ours, theirs
 
 
-def best(work: Callable[[], int], rounds: int) -> tuple[float, int]:
-    """Seconds of the quickest round, and how many tokens came of it."""
+def best(encode: Callable[[Any], Sequence[int]], pieces: Sequence[Any], rounds: int) -> tuple[float, int]:
+    """Seconds that all pieces take in the quickest round, and how many tokens come of them."""
     times = []
     for _ in range(rounds):
         began = time.perf_counter()
-        tokens = work()
+        tokens = sum(len(encode(piece)) for piece in pieces)
         times.append(time.perf_counter() - began)
     return min(times), tokens
+
+
+def _ids(tokenizer: Any, score: Any) -> Sequence[int]:
+    ids: Sequence[int] = tokenizer.encode(score).ids
+    return ids
 
 
 def main() -> None:
@@ -69,7 +75,7 @@ def main() -> None:
         peers = {}
         for name in PEERS:
             tokenizer = getattr(miditok, name)(miditok.TokenizerConfig(use_programs=True, one_token_stream=True))
-            seconds, tokens = best(lambda t=tokenizer: sum(len(t.encode(s).ids) for s in theirs), options.rounds)
+            seconds, tokens = best(partial(_ids, tokenizer), theirs, options.rounds)
             peers[name] = 1e6 * seconds / notes
             print(f"  MidiTok {name:<22} {peers[name]:6.2f} us/note  {tokens / notes:5.2f} tokens/note")
         for name, arguments in NATIVE:
@@ -78,7 +84,7 @@ def main() -> None:
             if reason:
                 print(f"  {name:<30} not for this music: {reason}")
                 continue
-            seconds, tokens = best(lambda t=tokenizer: sum(len(t.encode(s)) for s in ours), options.rounds)
+            seconds, tokens = best(tokenizer.encode, ours, options.rounds)
             each = 1e6 * seconds / notes
             what = f"{name} {', '.join(f'{k}={v}' for k, v in arguments.items())}"
             print(

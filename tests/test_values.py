@@ -41,7 +41,7 @@ def test_values_of_the_right_kind_pass(conf: str, good: list[str]) -> None:
         ("minutes=1,soon", "minutes=soon is not a number"),
         ("rate=fast", "rate=fast is not a number"),
         ("quick=2", "quick=2 is neither yes nor no: give quick=true or quick=false"),
-        ("trainer=3", "trainer is a group of settings: change what is in it .trainer.steps, trainer.device"),
+        ("trainer=3", "trainer is a group of settings; change what is in it .trainer.steps, trainer.device"),
         ("trainer.steps=many", "trainer.steps=many is not a number"),
         ("size.width=wide", "size.width=wide is not a number"),
     ],
