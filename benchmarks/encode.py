@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def read(folder: Path, files: int) -> tuple[list[Score], list[Any]]:
     return ours, theirs
 
 
-def best(encode: Callable[[Any], Sequence[int]], pieces: Sequence[Any], rounds: int) -> tuple[float, int]:
+def best(encode: Callable[[Any], Sized], pieces: Sequence[Any], rounds: int) -> tuple[float, int]:
     """Seconds that all pieces take in the quickest round, and how many tokens come of them."""
     times = []
     for _ in range(rounds):
@@ -57,8 +57,8 @@ def best(encode: Callable[[Any], Sequence[int]], pieces: Sequence[Any], rounds: 
     return min(times), tokens
 
 
-def _ids(tokenizer: Any, score: Any) -> Sequence[int]:
-    ids: Sequence[int] = tokenizer.encode(score).ids
+def _ids(tokenizer: Any, score: Any) -> Sized:
+    ids: Sized = tokenizer.encode(score).ids
     return ids
 
 

@@ -29,6 +29,8 @@ from omegaconf.errors import (
 
 from musiclstm.errors import UserError
 
+_LAUNCHERS = ("joblib.", "submitit.", "ray.")
+_EXTRAS = {"optuna": "sweep", "joblib": "sweep"} | dict.fromkeys(("ray", "submitit_local", "submitit_slurm"), "cluster")
 _FULL_OR_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 
@@ -47,6 +49,8 @@ def explain(error: BaseException) -> str | None:
         return _explain_override(error.override)
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
+        if group.startswith("hydra/") and option in _EXTRAS:
+            return f'{group}={option} needs an extra: pip install "musiclstm[{_EXTRAS[option]}]"'
         return f"{group}={option} is not known: {group}= takes {', '.join(error.options)}"
     if isinstance(error, CompactHydraException):
         return _explain_composition(error)
@@ -56,6 +60,9 @@ def explain(error: BaseException) -> str | None:
         return f"{error.full_key}: {_first_line(error)}"
     if isinstance(error, OSError) and error.errno in _FULL_OR_FORBIDDEN:
         return ": ".join(str(part) for part in (error.strerror, error.filename) if part)
+    if type(error).__module__.startswith(_LAUNCHERS):  # for what a run raises itself never gets so far
+        what = " ".join(str(error).splitlines()[:2])
+        return f"a run of the sweep was killed, perhaps for want of memory or time: {type(error).__name__}: {what}"
     return None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import shlex
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from musiclstm.commands import command
 from musiclstm.console import duration, say
 from musiclstm.errors import UserError
+from musiclstm.leaderboard import RESULT, command_line
 from musiclstm.sources import open_store
 
 if TYPE_CHECKING:
@@ -166,11 +166,6 @@ def _sampler(folder: Path, seed: int, max_seconds: float, max_tokens: int) -> An
     return sample
 
 
-def command_line(overrides: list[str]) -> str:
-    """The command that does this run again."""
-    return shlex.join(["python", "-m", "musiclstm.train", *overrides])
-
-
 def report(result: Result) -> None:
     """Says what a run came to and what to do next."""
     if result.bundle is None:
@@ -192,7 +187,6 @@ def _failed(cfg: DictConfig, error: Exception) -> float:
     from hydra.core.hydra_config import HydraConfig
 
     from musiclstm.explain import reason
-    from musiclstm.leaderboard import RESULT
     from musiclstm.training.run import write_json
 
     hydra = HydraConfig.get()

@@ -45,9 +45,7 @@ def _values(override: Override) -> Iterator[Any]:
 def _check(key: str, default: Any, value: Any) -> None:
     if isinstance(default, DictConfig) and not isinstance(value, dict):
         inside = ", ".join(f"{key}.{name}" for name in list(default)[:3])
-        raise UserError(
-            f"{key}={value} is one value, and {key} is a group of settings: change what is in it ({inside})"
-        )
+        raise UserError(f"{key}={value}: {key} is a group of settings; change what is in it ({inside})")
     if isinstance(default, bool) and not isinstance(value, bool):
         raise UserError(f"{key}={value} is neither yes nor no: give {key}=true or {key}=false")
     number = isinstance(default, (int, float)) and not isinstance(default, bool)

@@ -24,11 +24,11 @@ RUNGS = [  # what stands on a rung imports from lower rungs, and from its own wh
     {"tokenizers"},
     {"data", "model", "corpora"},
     {"training", "generation", "evaluation", "rendering"},
-    {"sources", "explain", "values", "commands", "leaderboard"},
+    {"sources", "explain", "values", "commands", "leaderboard", "sweep"},
 ]
 COMMANDS = {"__main__", "prepare", "train", "generate", "evaluate"}  # nothing imports a command
 
-HYDRA = {"explain", "values", "commands", "leaderboard", *COMMANDS}
+HYDRA = {"explain", "values", "commands", "leaderboard", "sweep", *COMMANDS}
 LIBRARIES = {  # who may import it; type annotations do not count
     "hydra": HYDRA,
     "omegaconf": HYDRA,

@@ -20,7 +20,8 @@ class Progress(L.Callback):
     def __init__(self, budget: Budget, notes_per_token: float) -> None:
         self.budget, self.notes_per_token = budget, notes_per_token
         self._stack = ExitStack()
-        self._loss: float | None = None
+        self._loss: float | None = None  # this and the rate run after what is measured, so that they can be read
+        self._rate: float | None = None
         self._best = math.inf
         self._mark = (0.0, 0)
 
@@ -42,6 +43,7 @@ class Progress(L.Callback):
         loss = float(outputs["loss"])
         self._loss = loss if self._loss is None else 0.8 * self._loss + 0.2 * loss
         rate = (pl_module.tokens_seen - self._mark[1]) / (now - self._mark[0])
+        self._rate = rate = rate if self._rate is None else 0.9 * self._rate + 0.1 * rate
         self._mark = (now, pl_module.tokens_seen)
         self._bar.total = max(trainer.global_step, round(trainer.global_step / max(self.budget.progress, 1e-6)))
         fields: dict[str, Any] = {"nats/note": self._loss / self.notes_per_token, "tokens/s": rate}
