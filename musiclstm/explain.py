@@ -60,6 +60,9 @@ def explain(error: BaseException) -> str | None:
         return f"{error.full_key}: {_first_line(error)}"
     if isinstance(error, OSError) and error.errno in _FULL_OR_FORBIDDEN:
         return ": ".join(str(part) for part in (error.strerror, error.filename) if part)
+    if isinstance(error, HydraException):
+        search = ": to search an interval, add hydra/sweeper=optuna" if "INTERVAL_SWEEP" in str(error) else ""
+        return _one_line(f"{error}{search}")
     if type(error).__module__.startswith(_LAUNCHERS):  # for what a run raises itself never gets so far
         what = " ".join(str(error).splitlines()[:2])
         return f"a run of the sweep was killed, perhaps for want of memory or time: {type(error).__name__}: {what}"

@@ -101,6 +101,7 @@ def as_markdown(rows: Sequence[Row]) -> str:
         lines += [f"In every run: `{shlex.join(common)}`", ""]
     lines += ["| rank | nats/note | parameters | minutes | run | settings | sample | command |"]
     lines += ["|---:|---:|---:|---:|---|---|---|---|"]
+    escaped = "\\|"
     for row in rows:
         cells = [
             *_numbers(row),
@@ -109,7 +110,7 @@ def as_markdown(rows: Sequence[Row]) -> str:
             f"[{row.sample}]({row.sample})" if row.sample else "",
             f"`{row.command}`",
         ]
-        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+        lines.append(f"| {' | '.join(' '.join(cell.replace('|', escaped).split()) for cell in cells)} |")
     return "\n".join(lines) + "\n"
 
 

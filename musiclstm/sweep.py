@@ -33,7 +33,11 @@ class Sweep(Callback):
         self._label = ExitStack()
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        folder = claim(Path(config.hydra.sweep.dir))
+        try:
+            folder = claim(Path(config.hydra.sweep.dir))
+        except OSError as error:
+            warn(f"musiclstm: hydra.sweep.dir={config.hydra.sweep.dir}: {error.strerror}")
+            raise SystemExit(1) from None  # which passes Hydra, as other exceptions of a callback do not
         if folder != Path(config.hydra.sweep.dir):
             with read_write(config), open_dict(config):
                 config.hydra.sweep.dir = str(folder)
@@ -97,6 +101,8 @@ def _broke_off(folder: Path) -> None:
     if rows:
         say("\nThe sweep was cut off. So far:")
         show(folder, rows)
+    else:
+        (folder / TABLE).unlink(missing_ok=True)
 
 
 class Labelled(io.TextIOBase):

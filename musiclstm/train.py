@@ -202,8 +202,12 @@ def _failed(cfg: DictConfig, error: Exception) -> float:
 def main(cfg: DictConfig) -> float:
     """One job of the command; gives what sweepers minimise: validation nats per note."""
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
 
     hydra = HydraConfig.get()
+    if hydra.mode == RunMode.MULTIRUN and cfg.trainer.devices not in (1, "1", "auto"):
+        # Lightning would start the other processes with the command of the whole sweep, not with that of this run.
+        raise UserError(f"trainer.devices={cfg.trainer.devices} in a sweep, whose runs have one process each: give 1")
     result = train(cfg, Path(hydra.runtime.output_dir), list(hydra.overrides.task))
     report(result)
     return result.nats_per_note

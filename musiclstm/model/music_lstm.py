@@ -118,11 +118,12 @@ class MusicLSTM(nn.Module):
         return h if self.tied_bias is None else F.linear(h, self.embedding.weight, self.tied_bias)
 
     def _initialize(self) -> None:
-        # The sum of the embeddings has variance 1, however many they are; logits begin near zero, so that the loss
-        # begins at log V, tied or not.
-        tables = [self.embedding, *self.context_embeddings]
-        for table in tables:
-            nn.init.normal_(table.weight, std=1 / math.sqrt(len(tables)))
+        # What is embedded has variance 1; logits begin near zero, so that the loss begins at log V, tied or not. The
+        # context begins with no say: a value that training never meets (the 60th bar, where all pieces are shorter)
+        # then means nothing, and not something drawn at random.
+        nn.init.normal_(self.embedding.weight)
+        for table in self.context_embeddings:
+            nn.init.zeros_(table.weight)
         nn.init.normal_(self.head.weight, std=1 / math.sqrt(self.head.in_features * self.embedding.embedding_dim))
         if self.head.bias is not None:
             nn.init.zeros_(self.head.bias)
