@@ -39,7 +39,8 @@ class Row:
         """Nats per note, or the word for there being none."""
         if self.failed:
             return "did not end" if self.failed == NOT_ENDED else "failed"
-        return _number(self.nats_per_note, ".4f")
+        known = self.nats_per_note is not None and not math.isnan(self.nats_per_note)
+        return f"{self.nats_per_note:.4f}" if known else "none"
 
 
 def command_line(overrides: Sequence[str]) -> str:

@@ -91,7 +91,7 @@ def show(folder: Path, rows: list[Row]) -> None:
     write_leaderboard(folder, rows)
     say(f"\n{as_text(rows)}")
     say(f"{summary(rows)}: {folder / TABLE}")
-    if rows and not rows[0].failed:
+    if rows and rows[0].sample:  # as it is not after fast_dev_run
         say(f"Music by the best: python -m musiclstm.generate checkpoint={folder / rows[0].folder}")
 
 

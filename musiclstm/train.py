@@ -210,7 +210,7 @@ def main(cfg: DictConfig) -> float:
         raise UserError(f"trainer.devices={cfg.trainer.devices} in a sweep, whose runs have one process each: give 1")
     result = train(cfg, Path(hydra.runtime.output_dir), list(hydra.overrides.task))
     report(result)
-    return result.nats_per_note
+    return math.inf if math.isnan(result.nats_per_note) else result.nats_per_note  # Optuna stops at nan
 
 
 if __name__ == "__main__":

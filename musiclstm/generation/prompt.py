@@ -155,7 +155,7 @@ def _read(source: str | os.PathLike[str] | Score | pretty_midi.PrettyMIDI) -> tu
         try:
             return read_score(source), os.fspath(source)
         except UserError as error:
-            raise UserError(f"prompt={error}") from None
+            raise UserError(f"prompt={error}; give a file of music that other programs can open") from None
     score = from_pretty_midi(source)
     return score, "(a PrettyMIDI)"
 
