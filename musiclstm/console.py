@@ -42,13 +42,13 @@ def duration(seconds: float) -> str:
 class Progress:
     """How far a piece of work is. `progress` makes one and shows it."""
 
-    def __init__(self, description: str, total: float | None, unit: str) -> None:
+    def __init__(self, description: str, total: float | None, unit: str, completed: float = 0) -> None:
         self.description = description
         self.total = total
         self.unit = unit
-        self.completed: float = 0
+        self.completed = completed
         self.fields: dict[str, object] = {}
-        self._began = time.monotonic()
+        self._began, self._before = time.monotonic(), completed
 
     def advance(self, n: float = 1) -> None:
         """Say that `n` more units are done."""
@@ -81,7 +81,7 @@ class Progress:
 
     def _rate(self) -> float:
         elapsed = self.elapsed
-        return self.completed / elapsed if elapsed >= 1 else 0.0  # over less time it says nothing
+        return (self.completed - self._before) / elapsed if elapsed >= 1 else 0.0  # over less time it says nothing
 
 
 def _number(value: object) -> str:
@@ -91,13 +91,17 @@ def _number(value: object) -> str:
 
 
 @contextmanager
-def progress(description: str, total: float | None = None, unit: str = "items") -> Iterator[Progress]:
+def progress(
+    description: str, total: float | None = None, unit: str = "items", completed: float = 0
+) -> Iterator[Progress]:
     """Show how far the work in the block is, and say at its end how much was done in what time.
+
+    `completed` is what was done before, in an earlier process.
 
     A terminal gets a bar with what was done, the rate, the time spent and the time left. Anything else, a log
     say, gets a line every five seconds, whether or not the work has moved.
     """
-    work = Progress(description, total, unit)
+    work = Progress(description, total, unit, completed)
     show = _bar if sys.stdout.isatty() and os.environ.get("TERM") != "dumb" else _lines
     try:
         with show(work):

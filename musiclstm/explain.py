@@ -63,6 +63,8 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, HydraException):
         search = ": to search an interval, add hydra/sweeper=optuna" if "INTERVAL_SWEEP" in str(error) else ""
         return _one_line(f"{error}{search}")
+    if isinstance(error, ValueError) and str(error).startswith("Only one of --run, "):
+        return str(error)
     if type(error).__module__.startswith(_LAUNCHERS):  # for what a run raises itself never gets so far
         what = " ".join(str(error).splitlines()[:2])
         return f"a run of the sweep was killed, perhaps for want of memory or time: {type(error).__name__}: {what}"

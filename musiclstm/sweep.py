@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import atexit
 import io
+import shutil
 import sys
 from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
@@ -33,18 +34,20 @@ class Sweep(Callback):
         self._label = ExitStack()
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        launcher, wanted = config.hydra.launcher._target_, Path(config.hydra.sweep.dir)
+        if launcher.endswith(".SlurmLauncher") and shutil.which("srun") is None:
+            _stop("there is no Slurm (srun) here; hydra/launcher=submitit_local runs jobs on this machine")
         try:
-            folder = claim(Path(config.hydra.sweep.dir))
+            folder = claim(wanted)
         except OSError as error:
-            warn(f"musiclstm: hydra.sweep.dir={config.hydra.sweep.dir}: {error.strerror}")
-            raise SystemExit(1) from None  # which passes Hydra, as other exceptions of a callback do not
-        if folder != Path(config.hydra.sweep.dir):
+            _stop(f"hydra.sweep.dir={wanted}: {error.strerror}")
+        if folder != wanted:
             with read_write(config), open_dict(config):
                 config.hydra.sweep.dir = str(folder)
                 config.hydra.overrides.hydra.append(quote(f"hydra.sweep.dir={folder}"))  # from which runs are composed
         self._given = list(config.hydra.overrides.task)
-        where = "in .submitit there is what each run says" if "submitit" in config.hydra.launcher._target_ else ""
-        say(f"Sweep folder: {folder}{f' ({where})' if where else ''}")
+        where = "; what its runs say stands in .submitit there" if ".hydra_submitit_launcher." in launcher else ""
+        say(f"Sweep folder: {folder}{where}")
         atexit.register(_broke_off, folder)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -68,8 +71,13 @@ class Sweep(Callback):
         rows = read_results(folder)
         show(folder, rows)
         if all(row.failed for row in rows):
-            warn(f"musiclstm: none of the {len(rows)} runs has a result")
-            raise SystemExit(1)
+            _stop(f"none of the {len(rows)} runs has a result")
+
+
+def _stop(message: str) -> NoReturn:
+    """Ends the command. Hydra lets this through, where it makes any other exception of a callback a warning."""
+    warn(f"musiclstm: {message}")
+    raise SystemExit(1)
 
 
 def claim(folder: Path) -> Path:
@@ -91,7 +99,7 @@ def show(folder: Path, rows: list[Row]) -> None:
     write_leaderboard(folder, rows)
     say(f"\n{as_text(rows)}")
     say(f"{summary(rows)}: {folder / TABLE}")
-    if rows and rows[0].sample:  # as it is not after fast_dev_run
+    if rows and rows[0].rank and rows[0].sample:  # fast_dev_run leaves none
         say(f"Music by the best: python -m musiclstm.generate checkpoint={folder / rows[0].folder}")
 
 

@@ -106,6 +106,16 @@ def test_slurm_is_composed() -> None:
     assert (launcher.partition, launcher.timeout_min, launcher.gpus_per_node) == ("gpu", 60, 1)
 
 
+def test_slurm_where_there_is_none_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher.submitit_launcher")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SystemExit, match="1"):
+        Sweep().on_multirun_start(composed("hydra/launcher=submitit_slurm"))
+    assert capsys.readouterr().err.startswith("musiclstm: there is no Slurm (srun) here")
+
+
 def composed(*overrides: str) -> DictConfig:
     with initialize_config_dir(CONF_DIR, version_base="1.3"):
         return compose("train", list(overrides), return_hydra_config=True)

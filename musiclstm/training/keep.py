@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import lightning as L
 
+from musiclstm.console import say
 from musiclstm.model.bundle import save_bundle
 from musiclstm.training.module import MusicTraining
 
@@ -79,3 +81,7 @@ class LastCheckpoint(L.Callback):
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         trainer.save_checkpoint(self.path)
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        if isinstance(exception, KeyboardInterrupt) and trainer.is_global_zero and self.path.is_file():
+            say(f"Stopped. To go on: python -m musiclstm.train ckpt_path={os.path.relpath(self.path)}")

@@ -28,7 +28,7 @@ class Progress(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, MusicTraining)
         if trainer.is_global_zero:
-            self._bar = self._stack.enter_context(progress("Training", unit="steps"))
+            self._bar = self._stack.enter_context(progress("Training", unit="steps", completed=trainer.global_step))
         self._mark = (time.monotonic(), pl_module.tokens_seen)
 
     def on_train_batch_end(
@@ -71,6 +71,8 @@ class Progress(L.Callback):
         self._mark = (time.monotonic(), pl_module.tokens_seen)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.is_global_zero:
+            self._bar.update(completed=trainer.global_step)
         self._stack.close()
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:

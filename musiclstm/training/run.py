@@ -78,10 +78,11 @@ def fit(
     )
     best = BestBundle(folder, on_best)
     log = MetricsLog(folder)
-    # Order matters: the budget is counted before a checkpoint is written, the log is whole when it is.
-    callbacks: list[L.Callback] = [budget, Progress(budget, data.notes_per_token()), _EarlyStop(patience)]
+    # Order matters: what the others keep is up to date when the last of them writes a checkpoint.
+    progress = Progress(budget, data.notes_per_token())
+    callbacks: list[L.Callback] = [budget, ExactResume(data), progress, _EarlyStop(patience)]
     if not fast_dev_run:
-        callbacks += [best, ExactResume(data), LastCheckpoint(folder, every_minutes, every_n_steps)]
+        callbacks += [best, LastCheckpoint(folder, every_minutes, every_n_steps)]
     arguments = {**trainer, "precision": _precision(trainer.get("precision", "auto"))}
     lightning = L.Trainer(
         **arguments,
@@ -97,7 +98,7 @@ def fit(
         callbacks=callbacks,
         default_root_dir=folder,
     )
-    lightning.fit(module, data, ckpt_path=ckpt_path, weights_only=False if ckpt_path else None)
+    lightning.fit(module, data, ckpt_path=ckpt_path, weights_only=True)
     result = Result(
         folder=str(folder),
         bundle=str(best.path) if best.path.is_file() else None,

@@ -135,3 +135,9 @@ def test_a_resumed_log_drops_what_comes_again(tmp_path: Path) -> None:
     ]
     with (tmp_path / "metrics.csv").open() as file:
         assert next(csv.reader(file)) == ["step", "train/loss"]
+
+
+def test_tensorboard_is_written_where_asked(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    small_fit(tmp_path, steps=2, tensorboard=True)
+    assert list((tmp_path / "tensorboard").glob("events*"))
