@@ -36,6 +36,8 @@ class StepEngine:
         self._grammar = tokenizer.grammar()
         self._grammar_state: Any = self._grammar.start(batch)
         self._state: State = model.initial_state(batch)
+        counts = model.token_counts.cpu().numpy()
+        self._met = (counts > 0) | (counts.sum() == 0)  # (V,); a model that was not trained may say anything
 
     @torch.inference_mode()
     def prime(self, ids: np.ndarray, hold_back: int | None = None) -> np.ndarray:
@@ -68,8 +70,14 @@ class StepEngine:
 
     @torch.inference_mode()
     def allowed(self) -> np.ndarray:
-        """The tokens that the grammar lets follow: bool, (B, V)."""
-        return self._grammar.allowed(self._grammar_state).numpy()
+        """The tokens that may follow: bool, (B, V). The grammar lets them, and training has met them.
+
+        A model that trained for a minute does not know yet that no piece has an instrument or meter that none has. Where
+        the grammar leaves only what training never met, it may follow.
+        """
+        allowed = self._grammar.allowed(self._grammar_state).numpy()
+        met = allowed & self._met
+        return np.where(met.any(axis=1, keepdims=True), met, allowed)
 
     @contextmanager
     def threads(self) -> Iterator[None]:

@@ -120,8 +120,9 @@ def test_many_pieces_are_written_in_batches(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_random_prompt_is_drawn_from_the_counts_of_training() -> None:
     made = favour(make_generator("voices"), Pitch=-99)
     vocabulary = made.tokenizer.vocabulary
+    made.model.token_counts[:] = 1
     for token in ("TimeSignature_3/4", "Pitch_61", "Pitch_64"):
-        made.model.token_counts[vocabulary[token]] = 7
+        made.model.token_counts[vocabulary[token]] = 10**12
     for piece in made.generate_scores(3, prompt="random", prompt_tokens=13, max_tokens=60):
         drawn = [vocabulary.tokens[i] for i in piece.ids[1:14]]
         assert drawn[0] == "TimeSignature_3/4"
@@ -129,6 +130,17 @@ def test_a_random_prompt_is_drawn_from_the_counts_of_training() -> None:
         assert not any(vocabulary.tokens[i].startswith("Pitch") for i in piece.ids[14:])
         assert piece.prompt_end == 3 * 120
         assert piece.score.meters["numerator"][0] == 3
+
+
+def test_what_training_never_met_is_not_said() -> None:
+    made = make_generator("remi")
+    vocabulary = made.tokenizer.vocabulary
+    met = {"Bar", "TimeSignature_3/4", "Tempo_120", "Position_0", "Position_12", "Program_5", "Velocity_62", "EOS"}
+    met |= {"Pitch_60", "Pitch_64", "Pitch_67", "Duration_6", "Duration_12"}
+    for token in met:
+        made.model.token_counts[vocabulary[token]] = 1
+    for piece in made.generate_scores(4, max_tokens=80):
+        assert {vocabulary.tokens[i] for i in piece.ids} <= met | {"BOS"}
 
 
 @pytest.mark.parametrize("name", NATIVE)
