@@ -103,6 +103,11 @@ class MusicData(L.LightningDataModule):
         """This process's share of the validation pieces."""
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         mine = self.val_pieces[rank::world]
+        if not mine:
+            raise UserError(
+                f"{len(self.val_pieces)} validation pieces are too few for trainer.devices={world}: "
+                "give fewer devices, more files, or data.max_val_tokens=null"
+            )
         return WholePieces([self.encode(i) for i in mine], lanes=VALIDATION_LANES, window=VALIDATION_WINDOW)
 
     def val_notes(self) -> int:

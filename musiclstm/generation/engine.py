@@ -72,8 +72,8 @@ class StepEngine:
     def allowed(self) -> np.ndarray:
         """The tokens that may follow: bool, (B, V). The grammar lets them, and training has met them.
 
-        A model that trained for a minute does not know yet that no piece has an instrument or meter that none has. Where
-        the grammar leaves only what training never met, it may follow.
+        A model that trained for a minute does not know yet which instruments and meters its collection never has.
+        Where the grammar leaves only what training never met, it may follow.
         """
         allowed = self._grammar.allowed(self._grammar_state).numpy()
         met = allowed & self._met

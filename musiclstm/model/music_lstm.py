@@ -122,8 +122,8 @@ class MusicLSTM(nn.Module):
         # context begins with no say: a value that training never meets (the 60th bar, where all pieces are shorter)
         # then means nothing, and not something drawn at random.
         nn.init.normal_(self.embedding.weight)
-        for table in self.context_embeddings:
-            nn.init.zeros_(table.weight)
+        for weight in self.context_embeddings.parameters():
+            nn.init.zeros_(weight)
         nn.init.normal_(self.head.weight, std=1 / math.sqrt(self.head.in_features * self.embedding.embedding_dim))
         if self.head.bias is not None:
             nn.init.zeros_(self.head.bias)
