@@ -14,7 +14,7 @@ from musiclstm.tokenizers.base import Reading, Tokenizer
 from musiclstm.tokenizers.fitting import FASTEST, SLOWEST, commonest_program, usual_tempo
 from musiclstm.tokenizers.frames_grammar import FramesGrammar
 from musiclstm.tokenizers.grid import nearest_step, quantise_meters, steps_of
-from musiclstm.tokenizers.metre import BarReading, Metre, read_bars
+from musiclstm.tokenizers.metre import MOST_BARS, BarReading, Metre, bars_so_far, read_bars
 from musiclstm.tokenizers.vocabulary import BOS, EOS, Vocabulary
 
 VELOCITY = 80
@@ -59,6 +59,7 @@ class Frames(Tokenizer):
             "position": self.metre.longest,
             "meter": len(self.metre.meters),
             "next": PITCHES + 1,  # none, or the pitch that the frame before would go on with
+            "bars": MOST_BARS + 1,
         }
 
     @classmethod
@@ -166,7 +167,7 @@ class Frames(Tokenizer):
         begin = (rows + frames - 1) * PITCHES
         found = told[np.searchsorted(told, begin + above)] - begin
         coming = np.where((found < PITCHES) & (above < PITCHES), found + 1, 0)
-        features = np.stack([position, meter, coming], -1)
+        features = np.stack([position, meter, coming, bars_so_far(bars)], -1)
         open_frame = rows[:, 0] + frames[:, -1]
         before, present = (_members(told, open_frame + back) for back in (-1, 0))
         last = step[:, -1]

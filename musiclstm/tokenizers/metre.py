@@ -57,6 +57,17 @@ class Metre:
         return meters, int(pickups[0]) - self.pickups.start + 1 if len(pickups) else 0
 
 
+MOST_BARS = 63  # from here on every bar looks the same to the model
+
+
+def bars_so_far(bars: np.ndarray) -> np.ndarray:
+    """The context feature that says how far a piece has come: without it a model cannot know when to end.
+
+    From full bars completed (a pickup is -1) to 0 up to `MOST_BARS`.
+    """
+    return np.clip(bars + 1, 0, MOST_BARS)
+
+
 class BarReading(NamedTuple):
     """The meter in force (index), the step where its bars are counted from, and the bars before; each (B,)."""
 

@@ -13,7 +13,7 @@ from musiclstm.tokenizers import remi_tables as tables
 from musiclstm.tokenizers.base import Reading, Tokenizer, carry_forward
 from musiclstm.tokenizers.fitting import FASTEST, SLOWEST, usual_tempo
 from musiclstm.tokenizers.grid import nearest_step, quantise_meters, steps_of
-from musiclstm.tokenizers.metre import Metre
+from musiclstm.tokenizers.metre import MOST_BARS, Metre, bars_so_far
 from musiclstm.tokenizers.remi_clock import RemiReading, read_clock
 from musiclstm.tokenizers.remi_grammar import RemiGrammar
 from musiclstm.tokenizers.vocabulary import BOS, EOS, Vocabulary
@@ -70,6 +70,7 @@ class Remi(Tokenizer):
             "meter": len(self.metre.meters),
             "program": DRUMS + 2,  # none yet, or a program
             "bar": BARS,
+            "bars": MOST_BARS + 1,
         }
 
     @classmethod
@@ -215,7 +216,9 @@ class Remi(Tokenizer):
         clock = read_clock(self.vocabulary, self.metre, ids, reading)
         position = np.minimum(clock.step - clock.line, self.metre.longest - 1)
         program = carry_forward(ids - first("Program") + 1, has("Program", ids), reading.program)
-        features = np.stack([position, np.maximum(clock.meter, 0), program, clock.bars % BARS], -1)
+        features = np.stack(
+            [position, np.maximum(clock.meter, 0), program, clock.bars % BARS, bars_so_far(clock.bars)], -1
+        )
         rate, said = np.broadcast_to(reading.microseconds[:, None], ids.shape), has("Tempo", ids)
         if said.any():
             microseconds = tables.MICROSECONDS[np.where(said, ids - first("Tempo"), 0)]

@@ -14,14 +14,13 @@ from musiclstm.score import DRUMS, TEMPO, Score, make_notes
 from musiclstm.tokenizers.base import Reading, Tokenizer, carry_forward
 from musiclstm.tokenizers.fitting import FASTEST, SLOWEST, usual_tempo
 from musiclstm.tokenizers.grid import nearest_step, quantise_meters, steps_of
-from musiclstm.tokenizers.metre import BarReading, Metre, read_bars
+from musiclstm.tokenizers.metre import MOST_BARS, BarReading, Metre, bars_so_far, read_bars
 from musiclstm.tokenizers.vocabulary import BOS, EOS, Vocabulary
 from musiclstm.tokenizers.voices_grammar import VoicesGrammar
 
 VELOCITY = 80
 REST = 1  # in the feature `last`, where 0 is nothing yet and pitches begin at 2
 MOST_TOGETHER = 0.05  # the share of notes with which a voice may break the rule that it sings one at a time
-MOST_BARS = 63  # from here on every bar looks the same to the model
 LONGEST_RUN = 32  # steps; a note held or a rest kept longer looks the same to the model
 
 
@@ -66,7 +65,7 @@ class Voices(Tokenizer):
             "meter": len(self.metre.meters),
             "last": 130,  # nothing yet, a rest, or a pitch
             "run": LONGEST_RUN + 1,
-            "bars": MOST_BARS + 1,  # how far the piece has come: without it a model cannot know when to end
+            "bars": MOST_BARS + 1,
         }
 
     @classmethod
@@ -206,7 +205,7 @@ class Voices(Tokenizer):
         own = voice[..., None]
         last_own = np.take_along_axis(last, own, -1)[..., 0]
         run = np.clip(step - np.take_along_axis(since, own, -1)[..., 0], 0, LONGEST_RUN)
-        features = np.stack([voice, position, meter, last_own, run, np.clip(bars + 1, 0, MOST_BARS)], -1)
+        features = np.stack([voice, position, meter, last_own, run, bars_so_far(bars)], -1)
         seconds = step[:, -1] * self.seconds_per_step
         return features, VoicesReading(seconds, bars[:, -1], count[:, -1], bar, last[:, -1], since[:, -1])
 
