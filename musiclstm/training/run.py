@@ -12,6 +12,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from musiclstm.console import say
 from musiclstm.data.datamodule import MusicData
@@ -83,21 +84,25 @@ def fit(
     callbacks: list[L.Callback] = [budget, ExactResume(data), progress, _EarlyStop(patience)]
     if not fast_dev_run:
         callbacks += [best, LastCheckpoint(folder, every_minutes, every_n_steps)]
-    arguments = {**trainer, "precision": _precision(trainer.get("precision", "auto"))}
-    lightning = L.Trainer(
-        **arguments,
-        max_epochs=-1,
-        check_val_every_n_epoch=None,
-        num_sanity_val_steps=0,
-        fast_dev_run=fast_dev_run,
-        use_distributed_sampler=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=False,
-        logger=[log, *_tensorboard(folder, tensorboard)],
-        callbacks=callbacks,
-        default_root_dir=folder,
-    )
+    arguments = {
+        "max_epochs": -1,
+        "check_val_every_n_epoch": None,  # the lanes never end: validation is by steps
+        "num_sanity_val_steps": 0,
+        "fast_dev_run": fast_dev_run,
+        "use_distributed_sampler": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "enable_checkpointing": False,
+        "logger": [log, *_tensorboard(folder, tensorboard)],
+        "callbacks": callbacks,
+        "default_root_dir": folder,
+        **trainer,
+        "precision": _precision(trainer.get("precision", "auto")),
+    }
+    try:
+        lightning = L.Trainer(**arguments)
+    except (TypeError, ValueError, MisconfigurationException) as error:
+        raise UserError(f"trainer.*: Lightning refuses it ({str(error).partition(chr(10))[0]})") from error
     lightning.fit(module, data, ckpt_path=ckpt_path, weights_only=True)
     result = Result(
         folder=str(folder),

@@ -141,3 +141,9 @@ def test_tensorboard_is_written_where_asked(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     small_fit(tmp_path, steps=2, tensorboard=True)
     assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+@pytest.mark.parametrize("bad", [{"devices": 0}, {"precision": "7"}, {"no_such_key": 1}])
+def test_what_lightning_refuses_is_said_in_a_line(tmp_path: Path, bad: dict[str, object]) -> None:
+    with pytest.raises(UserError, match="trainer"):
+        small_fit(tmp_path, trainer=bad)
