@@ -74,7 +74,7 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> Result:
         f"Model: {model.num_parameters:,} parameters. Data: {len(data.train_pieces)} pieces to train on, "
         f"{len(data.val_pieces)} to validate on, {cfg.data.lanes} lanes of {cfg.data.window} tokens"
     )
-    if cfg.max_minutes:
+    if cfg.max_minutes and not cfg.fast_dev_run:
         say(f"Training takes {duration(60 * cfg.max_minutes)} (max_minutes={cfg.max_minutes}); Ctrl-C stops it")
     optimizer = plain(cfg.optimizer)
     return fit(
