@@ -143,7 +143,7 @@ def _resumed(cfg: DictConfig, ckpt_path: Path, overrides: list[str]) -> tuple[Di
             f"ckpt_path={ckpt_path}: there is no config.yaml beside it; name a last.ckpt in its run's folder"
         )
     given = [o for o in overrides if "." in o.split("=")[0] or o.split("=")[0] in cfg]
-    groups = [o for o in overrides if o.split("=")[0] in ("tokenizer", "model", "experiment")]
+    groups = [o for o in overrides if o.split("=")[0] in ("data", "tokenizer", "model", "experiment", "sweep")]
     if groups:
         raise UserError(f"{groups[0]} cannot be changed with ckpt_path: a resumed run keeps what it began with")
     merged = OmegaConf.merge(OmegaConf.load(saved), OmegaConf.from_dotlist([o.lstrip("+") for o in given]))

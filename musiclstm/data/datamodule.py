@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import lightning as L
@@ -33,8 +34,8 @@ class MusicData(L.LightningDataModule):
         tokenizer: Tokenizer,
         augmentation: Augmentation,
         *,
-        lanes: int = 16,
-        window: int = 256,
+        lanes: int,
+        window: int,
         seed: int = 0,
         max_val_tokens: int | None = 100_000,
     ) -> None:
@@ -69,9 +70,10 @@ class MusicData(L.LightningDataModule):
         if max_tokens is None:
             return [int(i) for i in pieces]
         notes = self.store.note_counts[pieces]  # known without encoding
-        enough = int(np.searchsorted(np.cumsum(notes) / self.notes_per_token(), max_tokens)) + 1
+        enough = int(np.searchsorted(np.cumsum(notes) / self.notes_per_token, max_tokens)) + 1
         return [int(i) for i in pieces[:enough]]
 
+    @cached_property
     def notes_per_token(self) -> float:
         """About how many notes a token is worth: measured on a few pieces."""
         some = [int(i) for i in self.train_pieces[:: max(1, len(self.train_pieces) // 16)]]

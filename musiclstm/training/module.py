@@ -38,10 +38,10 @@ class MusicTraining(L.LightningModule):
         val_notes: int,
         progress: Callable[[], float],
         provenance: dict[str, Any] | None = None,
-        learning_rate: float = 3e-3,
+        learning_rate: float = 6e-3,
         weight_decay: float = 0.01,
         betas: tuple[float, float] = (0.9, 0.99),
-        warmup_steps: int = 50,
+        warmup_steps: int = 100,
         average_decay: float = 0.995,
         compile: bool = False,
     ) -> None:

@@ -80,7 +80,7 @@ def fit(
     best = BestBundle(folder, on_best)
     log = MetricsLog(folder)
     # Order matters: what the others keep is up to date when the last of them writes a checkpoint.
-    progress = Progress(budget, data.notes_per_token())
+    progress = Progress(budget, data.notes_per_token)
     callbacks: list[L.Callback] = [budget, ExactResume(data), progress, _EarlyStop(patience)]
     if not fast_dev_run:
         callbacks += [best, LastCheckpoint(folder, every_minutes, every_n_steps)]
@@ -106,7 +106,7 @@ def fit(
     lightning.fit(module, data, ckpt_path=ckpt_path, weights_only=True)
     result = Result(
         folder=str(folder),
-        bundle=str(best.path) if best.path.is_file() else None,
+        bundle=str(best.path) if math.isfinite(best.best) else None,
         nats_per_note=best.best if math.isfinite(best.best) else math.nan,
         scores=best.scores,
         parameters=model.num_parameters,
