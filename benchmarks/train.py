@@ -40,11 +40,12 @@ class Store:
     def __init__(self, pieces: int) -> None:
         random = np.random.default_rng(0)
         self.scores = [self._chorale(random, int(random.integers(150, 330))) for _ in range(pieces)]
-        self.names = [str(i) for i in range(pieces)]
-        self.note_counts = np.array([len(score) for score in self.scores])
 
     def __getitem__(self, index: int) -> Score:
         return self.scores[index]
+
+    def name(self, index: int) -> str:
+        return str(index)
 
     def split(self, name: str) -> np.ndarray:
         return np.arange(1) if name == "validation" else np.arange(1, len(self.scores))

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
-from musiclstm.data.splits import split_by_share
+from musiclstm.data.building import Recipe, build_store, digest_of
+from musiclstm.data.grouping import group_by_pattern
+from musiclstm.data.music_files import MusicFile
+from musiclstm.data.plan import Splitting
+from musiclstm.data.reading import Music
+from musiclstm.data.selection import Selection
 from musiclstm.data.store import NoteStore
-from musiclstm.data.store_building import Recipe, build_store
-from musiclstm.data.store_parts import MusicFile
-from musiclstm.errors import UserError
+from musiclstm.data.worker import Limits
+from musiclstm.errors import FileError, UserError
 from musiclstm.midi import write_midi
 from musiclstm.notation import read_scores
 from musiclstm.score import DEFAULT_TEMPO, TEMPO, Score
@@ -36,12 +39,25 @@ class Corpus:
     read: Callable[[Path], list[Score]]
 
 
-def build_corpus(name: str, datasets_folder: str | os.PathLike[str], workers: int | None = None) -> NoteStore:
+def build_corpus(
+    name: str,
+    datasets_folder: str | os.PathLike[str],
+    *,
+    shares: Sequence[float] = SHARES,
+    seed: int = 0,
+    group_by: str | None = None,
+    selection: Selection | None = None,
+    limit: int | None = None,
+    workers: int | None = None,
+    strict: bool = False,
+    max_seconds: float = 60.0,
+    max_megabytes: int = 1024,
+) -> NoteStore:
     """The store of a collection in `CORPORA`, at `<datasets_folder>/<name>/store`, with its MIDI files in `midi`.
 
-    It is made once, by `workers` processes (one per core by default), and continued where it was cut off. Pieces
-    with the same notes are kept once, and those that share their melody, in whatever key, stand on one side of the
-    split. Raises UserError for an unknown name.
+    It is made once, and continued where it was cut off. Settings other than the defaults, which are those of
+    `prepare`, give a store of their own beside it. Pieces with the same notes are kept once, and near duplicates
+    stand on one side of the split. Raises UserError for an unknown name.
     """
     if name not in CORPORA:
         raise UserError(f"no corpus is called {name!r}: give one of {', '.join(CORPORA)}")
@@ -51,20 +67,37 @@ def build_corpus(name: str, datasets_folder: str | os.PathLike[str], workers: in
     skipped = []
     for file in _files(corpus):
         if files.setdefault(file.name, file) is not file:
-            skipped.append({"source": file.source, "reason": "the same piece in another format"})
+            skipped.append((file.source, "duplicate", "the same piece in another format"))
+    selection = selection or Selection()
+    settings = {"shares": list(shares), "seed": seed, "group_by": group_by, "selection": asdict(selection)}
+    usual = settings == {"shares": list(SHARES), "seed": 0, "group_by": None, "selection": asdict(Selection())}
     recipe = Recipe(
         partial(_read_and_write, corpus.read, folder / "midi"),
-        lambda pieces: split_by_share([piece.group for piece in pieces], SHARES, seed=0),
-        {"corpus": name, "split": list(SHARES)},
-        group=melody,
-        unique=True,
-        skipped=skipped,
+        f"corpus {name} 2",
+        Splitting(shares, seed, group_by=group_by_pattern(group_by) if group_by is not None else None),
+        selection,
+        {"corpus": name, **settings},
+        skipped,
+        strict,
+        Limits(float(max_seconds), max_megabytes),
     )
+    whole = folder / ("store" if usual and limit is None else f"store-{digest_of([settings, limit])}")
     source = f"music21: {corpus.title}"
-    store = build_store(list(files.values()), folder / "store", recipe, source=source, workers=workers)
-    for stem in {path.stem for path in (folder / "midi").glob("*.mid")} - set(store.names):
-        (folder / "midi" / f"{stem}.mid").unlink()
+    store = build_store(list(files.values())[:limit], whole, recipe, source=source, workers=workers)
+    assert store is not None  # there are no shards
+    if whole.name == "store":
+        _complete(store, folder / "midi")
     return store
+
+
+def _complete(store: NoteStore, folder: Path) -> None:
+    """Make the MIDI files in `folder` those of the pieces in `store`."""
+    found = {path.stem for path in folder.glob("*.mid")}
+    for i, name in enumerate(store.names):
+        if name not in found:
+            write_midi(store[i], folder / f"{name}.mid")
+    for name in found - set(store.names):
+        (folder / f"{name}.mid").unlink()
 
 
 def _files(corpus: Corpus) -> list[MusicFile]:
@@ -79,19 +112,19 @@ def _files(corpus: Corpus) -> list[MusicFile]:
     return [MusicFile(path, f"{corpus.folder}/{path.name}", path.stem) for path in paths]
 
 
-def _read_and_write(read: Callable[[Path], list[Score]], midi_folder: Path, file: MusicFile) -> list[Score]:
+def _read_and_write(read: Callable[[Path], list[Score]], folder: Path, file: MusicFile, content: bytes) -> Music:
     scores = read(file.path)
     for score in scores:
-        write_midi(score, midi_folder / f"{file.name}.mid")
-    return scores
+        write_midi(score, folder / f"{file.name}.mid")
+    return Music(scores)
 
 
 def read_chorale(path: Path) -> list[Score]:
-    """A chorale for four voices, soprano to bass as tracks 0 to 3. Raises UserError for any other number of parts."""
+    """A chorale for four voices, soprano to bass as tracks 0 to 3. Raises FileError for any other number of parts."""
     (score,) = read_scores(path)
     voices = len(np.unique(score.notes["track"]))
     if voices != 4:
-        raise UserError(f"{voices} parts, not four")
+        raise FileError(f"{voices} parts, not four", kind="selection")
     return [_played_by(score, CHOIR, CHORALE_BEATS)]
 
 
@@ -109,12 +142,6 @@ def _played_by(score: Score, program: int, quarters_per_minute: float) -> Score:
     silent = len(score.tempos) == 1 and score.tempos["microseconds"][0] == DEFAULT_TEMPO
     tempos = np.array([(0, round(6e7 / quarters_per_minute))], TEMPO) if silent else score.tempos
     return score.replace(notes=notes, tempos=tempos)
-
-
-def melody(score: Score) -> str:
-    """A name for the sequence of intervals in the first track: one for all pieces that share it, in any key."""
-    first = score.notes[score.notes["track"] == 0]
-    return hashlib.sha256(np.diff(first["pitch"].astype(np.int16)).tobytes()).hexdigest()[:16]
 
 
 CORPORA = {

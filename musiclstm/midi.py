@@ -1,28 +1,31 @@
-"""MIDI files and pretty_midi objects to `Score` and back: the one place that knows symusic and pretty_midi."""
+"""MIDI files and pretty_midi objects to `Score` and back."""
 
 from __future__ import annotations
 
 import io
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from musiclstm.errors import UserError
+from musiclstm.errors import FileError, UserError
 from musiclstm.files import whole_file
+from musiclstm.midi_bytes import LONGEST
+from musiclstm.midi_check import plain_tracks, with_marks
+from musiclstm.midi_columns import SUSTAIN, Columns, Refused, assemble, pedal_spans, read_columns
+from musiclstm.midi_repair import count, mend
 from musiclstm.score import (
-    DEFAULT_TEMPO,
-    DENOMINATORS,
     DRUMS,
     MAX_TEMPO,
     METER,
     NOTE,
-    PEDAL,
-    TEMPO,
     Score,
     as_meter,
-    bar_ticks,
     changes,
     cut_overlaps,
     make_notes,
@@ -36,11 +39,10 @@ MIDI_EXTENSIONS = (".mid", ".midi", ".kar")
 NOTATION_EXTENSIONS = (".xml", ".musicxml", ".mxl", ".abc", ".krn")
 EXTENSIONS = (*MIDI_EXTENSIONS, *NOTATION_EXTENSIONS)
 
+MAX_BYTES = 16 * 2**20
+MAX_TWICE_READ = 2**18  # bytes of a mended file above which no second reader is asked: they take milliseconds a kB
 MAX_TICKS_PER_QUARTER = 32_767  # 15 bits in the header of a MIDI file
 MAX_TICK = 10_000_000  # pretty_midi keeps a table of this many ticks at most
-MAX_QUARTERS = 200_000  # over a day at 120 a minute: what is longer is damage, not music
-MAX_SECONDS = 24 * 3600
-SUSTAIN = 64  # the controller number of the pedal
 
 
 def read_score(path: str | os.PathLike[str]) -> Score:
@@ -58,6 +60,14 @@ def read_score(path: str | os.PathLike[str]) -> Score:
     raise UserError(f"{path}: not a file that can be read; give one that ends in {', '.join(EXTENSIONS)}")
 
 
+class Reading(NamedTuple):
+    """What a file gives: its score, what was mended in it, and what else there is to say of it, in sentences."""
+
+    score: Score
+    repairs: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
 def read_midi(path: str | os.PathLike[str]) -> Score:
     """The notes of a MIDI file, in its own ticks, with `track` counted over the tracks that have notes.
 
@@ -69,104 +79,94 @@ def read_midi(path: str | os.PathLike[str]) -> Score:
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from error
     try:
-        return _parse(data)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+        return read_midi_bytes(data).score
+    except FileError as error:
+        raise FileError(f"{path}: {error}", kind=error.kind) from None
 
 
-def _parse(data: bytes) -> Score:
-    import symusic
+def read_midi_bytes(data: bytes) -> Reading:
+    """The music in the bytes of a MIDI file, mended where it is certain (see `read_midi`).
 
+    `repairs` is empty where the bytes are sound; what is odd and allowed is in `remarks`. Raises FileError, with the
+    reason in one clause, where bytes are lost, where there is no note, and where the file is beyond all music.
+    """
+    if len(data) > MAX_BYTES:
+        raise FileError(f"{len(data) / 2**20:,.0f} MB, more than {MAX_BYTES // 2**20}", kind="limit")
+    tracks = plain_tracks(data)
+    if tracks is not None:
+        with suppress(Refused):
+            columns = read_columns(with_marks(data, tracks), len(tracks))
+            if columns is not None:
+                return Reading(columns.score, (), _oddities(columns))
+    mended = mend(data)
     try:
-        midi: Any = symusic.Score.from_midi(data)  # its own types know of no attribute
-    except Exception as error:  # its parser lets through whatever the standard library throws
-        why = str(error).removeprefix("MiniMidi: ").removeprefix("Invaild midi file! ").removesuffix(": iostream error")
-        raise UserError(f"not a sound MIDI file ({why.rstrip('!. ')})") from None
-    if midi.ticks_per_quarter < 1:
-        raise UserError("its header says zero ticks per quarter note")
-    tracks = [track for track in midi.tracks if len(track.notes)]
-    if not tracks:
-        raise UserError("no notes in it")
-    if len(tracks) > np.iinfo(NOTE["track"]).max:
-        raise UserError(f"{len(tracks)} tracks, more than {np.iinfo(NOTE['track']).max}")
-
-    notes, pedals = [], []
-    for number, track in enumerate(tracks):
-        program = DRUMS if track.is_drum else track.program
-        columns = track.notes.numpy()
-        start, end = _span(columns)
-        notes.append(make_notes(start, end, columns["pitch"], columns["velocity"], program, number, ordered=True))
-        # not `track.pedals`, which has been seen to begin a pedal at tick 0 that the file begins later
-        controls = track.controls.numpy()
-        sustain = controls["number"] == SUSTAIN
-        pedals.append(_pedals(controls["time"][sustain], controls["value"][sustain], int(end.max()), number))
-    score = _assemble(
-        notes,
-        pedals,
-        midi.ticks_per_quarter,
-        [(event.time, event.mspq) for event in midi.tempos],
-        [(event.time, event.numerator, event.denominator) for event in midi.time_signatures],
-    )
-    if score.end > MAX_QUARTERS * score.ticks_per_quarter or score.duration > MAX_SECONDS:
-        raise UserError(
-            f"its last note ends after {score.end / score.ticks_per_quarter:,.0f} quarter notes and "
-            f"{score.duration / 3600:,.1f} hours, which no music does (at most {MAX_QUARTERS:,} and "
-            f"{MAX_SECONDS // 3600})"
-        )
-    return score
+        columns = read_columns(mended.data)
+    except Refused as error:
+        for name, score in _opinions(mended.data):
+            return Reading(score, mended.repairs, (*mended.remarks, f"read with {name}: symusic refuses it ({error})"))
+        raise FileError(f"no reader can make sense of it ({error})", kind="damaged") from None
+    if columns is None:
+        raise FileError(f"a note of more than {LONGEST:,} ticks", kind="limit")
+    remarks = [*mended.remarks, *_oddities(columns)]
+    if mended.altered and len(data) <= MAX_TWICE_READ:
+        remarks += _disagreement(columns.score, data, mended.data)
+    return Reading(columns.score, mended.repairs, tuple(remarks))
 
 
-def _span(columns: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    start = columns["time"].astype(np.int64)
-    end = start + columns["duration"]
-    # symusic counts in 32 bits and wraps around
-    if len(start) and (start.min() < 0 or (end < start).any() or end.max() > np.iinfo(np.int32).max):
-        raise UserError(f"a tick beyond {np.iinfo(np.int32).max:,}")
-    return start, end
+def _oddities(columns: Columns) -> tuple[str, ...]:
+    said = []
+    if columns.without_length:
+        said.append(f"{count(columns.without_length, 'note')} without length")
+    if columns.overlapping:
+        said.append(f"{count(columns.overlapping, 'note')} of a pitch that still sounds")
+    if columns.far:
+        said.append(f"{count(columns.far, 'event')} far behind the end of all music left out")
+    return tuple(said)
 
 
-def _pedals(ticks: np.ndarray, values: np.ndarray, last: int, track: int) -> np.ndarray:
-    """The pedals that controller `values` in 0..127 make; one that is never lifted is held until `last`."""
-    down = np.append(values >= 64, False)
-    turns = np.flatnonzero(np.diff(down, prepend=False))
-    spans = np.append(ticks, max(last, int(ticks.max(initial=0))))[turns].reshape(-1, 2)
-    spans = spans[spans[:, 0] < spans[:, 1]]
-    pedals = np.zeros(len(spans), PEDAL)
-    pedals["start"], pedals["end"], pedals["track"] = spans[:, 0], spans[:, 1], track
-    return pedals
+def _disagreement(score: Score, data: bytes, mended: bytes) -> list[str]:
+    """What another reader says of a file as it stands, or else of the file mended."""
+    for name, other in chain(_opinions(data), _opinions(mended)):
+        ours, theirs = (np.sort(notes[["start", "pitch"]]) for notes in (score.notes, other.notes))
+        if len(ours) != len(theirs):
+            return [f"{name} reads {count(len(theirs), 'note')} in it, and not {len(ours):,}"]
+        if different := int(np.count_nonzero(ours != theirs)):
+            return [f"{name} reads {different:,} of its notes at another time or pitch"]
+        break
+    return []
 
 
-def _assemble(
-    notes: list[np.ndarray],
-    pedals: list[np.ndarray],
-    ticks_per_quarter: int,
-    tempos: list[tuple[int, int]],
-    meters: list[tuple[int, int, int]],
-) -> Score:
-    for tick, microseconds in tempos:
-        if tick < 0 or not 1 <= microseconds <= MAX_TEMPO:
-            raise UserError(f"a tempo of {microseconds} microseconds per quarter note at tick {tick}")
-    for tick, numerator, denominator in meters:
-        if tick < 0 or not 1 <= numerator <= 255 or denominator not in DENOMINATORS:
-            raise UserError(f"a meter of {numerator}/{denominator} at tick {tick}")
-    meter = changes(np.array([(0, 4, 4), *meters], METER))
-    first_bar = 0
-    if len(meter) > 1 and meter["tick"][1] * int(meter["denominator"][0]) == (
-        4 * ticks_per_quarter * int(meter["numerator"][0])
-    ):
-        following = bar_ticks(int(meter["numerator"][1]), int(meter["denominator"][1]), ticks_per_quarter)
-        if meter["tick"][1] < following:
-            first_bar, meter = int(meter["tick"][1]), meter[1:]
-            meter["tick"][0] = 0
-    held = np.concatenate([np.zeros(0, PEDAL), *pedals])
-    return Score(
-        sort_notes(np.concatenate([np.zeros(0, NOTE), *notes])),
-        ticks_per_quarter,
-        changes(np.array([(0, DEFAULT_TEMPO), *tempos], TEMPO)),
-        meter,
-        held[np.lexsort([held["track"], held["end"], held["start"]])],
-        first_bar,
-    )
+def _opinions(data: bytes) -> Iterator[tuple[str, Score]]:
+    """What readers make of these bytes: those that can read them, each with its name."""
+    for name, read in (("symusic", _by_symusic), ("pretty_midi", _by_pretty_midi), ("mido", _by_mido)):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                score = read(data)
+        except Exception:  # they throw whatever happens to them
+            continue
+        if score is not None and len(score):
+            yield name, score
+
+
+def _by_symusic(data: bytes) -> Score | None:
+    columns = read_columns(data)
+    return columns and columns.score
+
+
+def _by_pretty_midi(data: bytes) -> Score:
+    import pretty_midi
+
+    return from_pretty_midi(pretty_midi.PrettyMIDI(io.BytesIO(data)))
+
+
+def _by_mido(data: bytes) -> Score | None:
+    """mido's events, paired by symusic."""
+    import mido
+
+    content = io.BytesIO()
+    mido.MidiFile(file=io.BytesIO(data)).save(file=content)
+    return _by_symusic(content.getvalue())
 
 
 def to_pretty_midi(score: Score) -> pretty_midi.PrettyMIDI:
@@ -265,18 +265,20 @@ def from_pretty_midi(midi: pretty_midi.PrettyMIDI) -> Score:
         ]
         start, end, pitch, velocity = np.array(columns, np.int64).T
         program = DRUMS if instrument.is_drum else instrument.program
-        notes.append(make_notes(start, end, pitch, velocity, program, number))
+        notes.append(make_notes(start, end, pitch, velocity, program, number, ordered=True))
         # where the pedal is lifted and pressed at one time, it is lifted first
         changes = sorted((c.time, c.value) for c in instrument.control_changes if c.number == SUSTAIN)
         ticks = np.array([midi.time_to_tick(time) for time, _ in changes], np.int64)
-        pedals.append(_pedals(ticks, np.array([value for _, value in changes]), int(end.max()), number))
+        pedals.append(pedal_spans(ticks, np.array([value for _, value in changes]), int(end.max()), number))
     times, rates = midi.get_tempo_changes()
-    return _assemble(
-        notes,
+    tempos = [(midi.time_to_tick(time), round(6e7 / rate)) for time, rate in zip(times, rates, strict=True)]
+    meters = [(midi.time_to_tick(m.time), m.numerator, m.denominator) for m in midi.time_signature_changes]
+    return assemble(
+        sort_notes(np.concatenate([np.zeros(0, NOTE), *notes])),
         pedals,
         midi.resolution,
-        [(midi.time_to_tick(time), round(6e7 / rate)) for time, rate in zip(times, rates, strict=True)],
-        [(midi.time_to_tick(meter.time), meter.numerator, meter.denominator) for meter in midi.time_signature_changes],
+        tempos,
+        meters,
     )
 
 

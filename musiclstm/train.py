@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from musiclstm.tokenizers.base import Tokenizer
     from musiclstm.training.run import Result
 
-SOURCE = (
-    *("path", "corpus", "folder", "split", "split_seed", "split_csv", "split_column", "file_column"),
-    *("limit", "workers"),
-)
 SAMPLE_SIZE = 200  # pieces that are looked at to choose and fit a tokenizer
 
 
@@ -49,7 +45,8 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> Result:
     if ckpt_path is not None:
         cfg, folder = _resumed(cfg, ckpt_path, overrides)
     seed_everything(cfg.seed)
-    store = open_store(**{key: cfg.data[key] for key in SOURCE})
+    store = open_store(cfg.data, cfg.split, cfg.select, cfg.prepare)
+    assert store is not None  # there are no shards
     train_pieces = store.split("train")
     sample = [store[int(i)] for i in train_pieces[:: max(1, len(train_pieces) // SAMPLE_SIZE)]]
     tokenizer = choose(sample, plain(cfg.tokenizer))

@@ -26,8 +26,9 @@ class MemoryStore:
 
     def __init__(self, scores: list[Score], splits: dict[str, list[int]]) -> None:
         self.scores, self.splits = scores, splits
-        self.names = [f"piece-{i}" for i in range(len(scores))]
-        self.note_counts = np.array([len(score) for score in scores])
+
+    def name(self, index: int) -> str:
+        return f"piece-{index}"
 
     def __len__(self) -> int:
         return len(self.scores)

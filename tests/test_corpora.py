@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import music21
-import numpy as np
 import pytest
 
 from musiclstm import corpora
-from musiclstm.corpora import CORPORA, build_corpus, melody, read_chorale
-from musiclstm.data.store_parts import MusicFile
+from musiclstm.corpora import CORPORA, build_corpus, read_chorale
+from musiclstm.data.music_files import MusicFile
 from musiclstm.errors import UserError
 from musiclstm.midi import read_midi
-from musiclstm.score import Score, make_notes
+from tests.data.folders import dropped, splits_of
 
 FOLDER = Path(music21.__file__).parent / "corpus"
 
@@ -29,18 +28,19 @@ def only(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 
 
 def test_chorales(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    same = {"bwv197.7-a", "bwv398"}  # note for note
+    same = {"bwv197.7-a", "bwv398"}  # note for note, but for the bars
     melodies = {"bwv114.7", "bwv258"}  # one melody, set twice
     only(monkeypatch, "bwv66.6", "bwv846", "bwv277", *same, *melodies)
     store = build_corpus("bach_chorales", tmp_path, workers=1)
     assert store.folder == tmp_path / "bach_chorales" / "store"
-    assert sorted(store.names) == sorted(["bwv66.6", "bwv277", "bwv197.7-a", *melodies])
-    said = capsys.readouterr().out
-    assert "1 x 2 parts, not four: bach/bwv846.mxl" in said
-    assert "1 x the same notes as another: bach/bwv398.mxl" in said
-    assert "1 x the same piece in another format: bach/bwv277.krn" in said
-    pieces = {piece["name"]: piece for piece in store.manifest["pieces"]}
-    assert len({pieces[name]["split"] for name in melodies}) == 1
+    assert sorted(store.names) == sorted(["bwv66.6", "bwv277", *same, *melodies])
+    assert dropped(store) == {
+        "bach/bwv846.mxl": ("selection", "2 parts, not four"),
+        "bach/bwv277.krn": ("duplicate", "the same piece in another format"),
+    }
+    for alike in (same, melodies):
+        assert len({splits_of(store)[name] for name in alike}) == 1
+    capsys.readouterr()
 
     midi = tmp_path / "bach_chorales" / "midi"
     assert sorted(file.stem for file in midi.iterdir()) == sorted(store.names)
@@ -80,14 +80,6 @@ def test_a_tempo_in_the_notation_is_kept() -> None:
     (silent,) = read_chorale(FOLDER / "bach" / "bwv66.6.mxl")
     assert stated.tempos.tolist() == [(0, 340_909)]
     assert silent.tempos.tolist() == [(0, 625_000)]
-
-
-def test_a_melody_is_the_same_in_every_key() -> None:
-    pitches = np.array([60, 62, 64, 60])
-    tune = Score(make_notes(np.arange(4), np.arange(4) + 1, pitches))
-    higher = Score(make_notes(np.arange(4) * 2, np.arange(4) * 2 + 1, pitches + 5, program=3))
-    other = Score(make_notes(np.arange(4), np.arange(4) + 1, pitches[::-1] + 1))
-    assert melody(tune) == melody(higher) != melody(other)
 
 
 def test_an_unknown_corpus(tmp_path: Path) -> None:

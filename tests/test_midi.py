@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +11,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from musiclstm.errors import UserError
-from musiclstm.midi import EXTENSIONS, from_pretty_midi, read_midi, read_score, to_pretty_midi, write_midi
+from musiclstm.errors import FileError, UserError
+from musiclstm.midi import (
+    EXTENSIONS,
+    from_pretty_midi,
+    read_midi,
+    read_midi_bytes,
+    read_score,
+    to_pretty_midi,
+    write_midi,
+)
 from musiclstm.score import DRUMS, METER, PEDAL, TEMPO, Score, changes, cut_overlaps, make_notes
+from tests.hostile import END, midi_file
 from tests.strategies import scores
 
 
-def a_file(path: Path, events: bytes, *, quarter: int = 96, kind: int = 0) -> Path:
+def a_file(path: Path, events: bytes, *, quarter: int = 96) -> Path:
     """A MIDI file with one track of raw events."""
-    track = events + b"\x00\xff\x2f\x00"
-    head = b"MThd" + struct.pack(">IHHH", 6, kind, 1, quarter)
-    path.write_bytes(head + b"MTrk" + struct.pack(">I", len(track)) + track)
+    path.write_bytes(midi_file(events + END, kind=0, quarter=quarter))
     return path
 
 
@@ -86,6 +92,9 @@ def test_any_score_survives(score: Score) -> None:
     assert np.array_equal(read.tempos, changes(score.tempos))
     again = from_pretty_midi(pretty_midi.PrettyMIDI(io.BytesIO(content.getvalue())))
     assert again == read
+    reading = read_midi_bytes(content.getvalue())
+    assert reading.score == read
+    assert reading.repairs == reading.remarks == ()
 
 
 def test_every_tempo_is_written_exactly(tmp_path: Path) -> None:
@@ -129,26 +138,39 @@ def test_a_pedal_that_is_never_lifted_is_held_to_the_end(tmp_path: Path) -> None
     assert read_midi(a_file(tmp_path / "pedal.mid", events)).pedals.tolist() == [(5, 15, 0), (20, 116, 0)]
 
 
+def test_what_is_odd_is_said_and_no_repair(tmp_path: Path) -> None:
+    events = b"\x00\x90\x3c\x50\x00\x80\x3c\x00\x00\x90\x40\x50\x0a\x90\x40\x51\x0a\x80\x40\x00\x0a\x80\x40\x00"
+    reading = read_midi_bytes(a_file(tmp_path / "odd.mid", events).read_bytes())
+    assert reading.repairs == ()
+    assert reading.remarks == ("1 note without length", "1 note of a pitch that still sounds")
+
+
 @pytest.mark.parametrize(
-    ("events", "quarter", "why"),
+    ("events", "quarter", "kind", "why"),
     [
-        (b"", 96, "no notes"),
-        (A_NOTE, 0, "zero ticks per quarter"),
-        (A_NOTE, 0xE250, "not ticks per quarter"),
-        (b"\x00\xff\x58\x04\x04\x09\x18\x08" + A_NOTE, 96, "a meter of 4/0"),
-        (b"\x00\xff\x58\x04\x00\x02\x18\x08" + A_NOTE, 96, "a meter of 0/4"),
-        (b"\x00\xff\x51\x03\x00\x00\x00" + A_NOTE, 96, "a tempo of 0"),
-        (LONG + A_NOTE[1:], 96, "which no music does"),
-        (A_NOTE + 9 * (LONG + A_NOTE[1:]), 32_767, "a tick beyond 2,147,483,647"),
-        (b"\x00\xf4", 96, "status byte: 0xf4"),
+        (b"", 96, "empty", "no notes"),
+        (b"\x00\xb0\x40\x7f\x00\x80\x3c\x00", 96, "empty", "no notes"),
+        (A_NOTE, 0, "damaged", "zero ticks per quarter"),
+        (A_NOTE, 0xD750, "damaged", "41 frames a second"),
+        (b"\x00\xff\x58\x04\x04\x09\x18\x08" + A_NOTE, 96, "damaged", "a meter of 4/0"),
+        (b"\x00\xff\x58\x04\x00\x02\x18\x08" + A_NOTE, 96, "damaged", "a meter of 0/4"),
+        (b"\x00\xff\x51\x03\x00\x00\x00" + A_NOTE, 96, "damaged", "a tempo of 0"),
+        (LONG + A_NOTE[1:], 96, "limit", "which no music does"),
+        (b"\x00\xff\x51\x03\xff\xff\xff\x81\xff\xff\x00" + A_NOTE[1:], 96, "limit", "hours, which no music does"),
+        (A_NOTE + 9 * (LONG + A_NOTE[1:]), 32_767, "limit", "a tick beyond 2,147,483,647"),
+        (A_NOTE[:4] + LONG + A_NOTE[5:], 32_767, "limit", "a note of more than 268,435,455 ticks"),
+        (b"\x00\x90\x3c\xc8" + A_NOTE, 96, "damaged", "an event that begins in the middle of another"),
     ],
 )
-def test_what_cannot_be_used_is_named_with_the_reason(tmp_path: Path, events: bytes, quarter: int, why: str) -> None:
+def test_what_cannot_be_used_is_named_with_the_reason(
+    tmp_path: Path, events: bytes, quarter: int, kind: str, why: str
+) -> None:
     path = a_file(tmp_path / "bad.mid", events, quarter=quarter)
-    with pytest.raises(UserError, match=why) as caught:
+    with pytest.raises(FileError, match=why) as caught:
         read_midi(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+    assert caught.value.kind == kind
 
 
 def test_what_is_no_music_file_is_refused(tmp_path: Path) -> None:
@@ -193,6 +215,7 @@ def test_real_files_survive(data_folder: Path, tmp_path: Path) -> None:
 
 
 def test_damaged_real_files_are_refused(data_folder: Path) -> None:
-    for file in (data_folder / "bad_midi_crlf").iterdir():
-        with pytest.raises(UserError, match="not a sound MIDI file"):
+    for file in (data_folder / "bad_midi_crlf").glob("*.midi"):
+        with pytest.raises(FileError, match=r"[1-8] bytes? (is|are) missing from track 2$") as caught:
             read_midi(file)
+        assert caught.value.kind == "damaged"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 VALIDATION_WINDOW = 512
 VALIDATION_LANES = 16
+CHECKED = 4096  # pieces that are looked at before the training begins, which must not wait for a large store
 
 
 class MusicData(L.LightningDataModule):
@@ -43,46 +45,74 @@ class MusicData(L.LightningDataModule):
         self.store, self.tokenizer, self.augmentation = store, tokenizer, augmentation
         self.lanes, self.window, self.seed = lanes, window, seed
         self.position: dict[str, Any] | None = None  # where the lanes begin, for a run that goes on
-        self.train_pieces = self._admitted("train")
+        self.train_pieces = self._train_pieces()
         self.val_pieces = self._validation(max_val_tokens)
 
-    def _admitted(self, split: str) -> np.ndarray:
-        """The pieces of a split that the tokenizer can say; says how many it cannot, and why."""
-        pieces = self.store.split(split)
-        reasons = {int(i): self.tokenizer.admits(self.store[i]) for i in pieces}
-        refused = {i: reason for i, reason in reasons.items() if reason}
-        kept = np.array([i for i in pieces if int(i) not in refused], np.int64)
-        if refused:
+    def _train_pieces(self) -> np.ndarray:
+        """The pieces to train on that the tokenizer can say; of very many, those it cannot are left out as they come.
+
+        Says how many those are, and why.
+        """
+        pieces = self.store.split("train")
+        if not len(pieces):
+            raise UserError("the store has no train piece: give more files, or other split.shares")
+        self._checked = len(pieces) <= CHECKED
+        look = pieces if self._checked else np.random.default_rng([self.seed, 3]).choice(pieces, CHECKED, replace=False)
+        refused = self._refused(look)
+        if len(refused) == len(look):
             first, reason = next(iter(refused.items()))
-            count = f"{len(refused)} of {len(pieces)} {split} pieces"
-            if not len(kept):
-                raise UserError(
-                    f"the tokenizer {self.tokenizer.name} cannot say any of {count} ({self.store.names[first]}: "
-                    f"{reason}); give another, or tokenizer=auto"
-                )
-            say(f"Left out: {count}, which {self.tokenizer.name} cannot say ({self.store.names[first]}: {reason})")
-        if not len(kept):
-            raise UserError(f"the store has no {split} piece: give more files, or another data.split")
-        return kept
+            raise UserError(
+                f"the tokenizer {self.tokenizer.name} cannot say any of {len(look)} train pieces "
+                f"({self.store.name(first)}: {reason}); give another, or tokenizer=auto"
+            )
+        if not self._checked:
+            self._say_refused(refused, f"about {len(refused) / len(look):.0%} of {len(pieces):,} train pieces")
+            return pieces
+        self._say_refused(refused, f"{len(refused)} of {len(pieces)} train pieces")
+        return np.array([i for i in pieces if int(i) not in refused], np.int64)
 
     def _validation(self, max_tokens: int | None) -> list[int]:
-        pieces = np.random.default_rng([self.seed, 2]).permutation(self._admitted("validation"))
-        if max_tokens is None:
-            return [int(i) for i in pieces]
-        notes = self.store.note_counts[pieces]  # known without encoding
-        enough = int(np.searchsorted(np.cumsum(notes) / self.notes_per_token, max_tokens)) + 1
-        return [int(i) for i in pieces[:enough]]
+        """Pieces to validate on that the tokenizer can say, until there are enough."""
+        pieces = np.random.default_rng([self.seed, 2]).permutation(self.store.split("validation"))
+        wanted = np.inf if max_tokens is None else max_tokens * self.notes_per_token
+        kept: list[int] = []
+        refused: dict[int, str] = {}
+        notes = 0
+        for i in map(int, pieces):
+            if notes >= wanted:
+                break
+            if found := self._refused([i]):
+                refused |= found
+            else:
+                kept.append(i)
+                notes += len(self.store[i])
+        if not kept:
+            raise UserError("the store has no validation piece to use: give more files, or other split.shares")
+        self._say_refused(refused, f"{len(refused)} of {len(refused) + len(kept)} validation pieces")
+        return kept
+
+    def _refused(self, pieces: Iterable[int]) -> dict[int, str]:
+        reasons = {int(i): self.tokenizer.admits(self.store[i]) for i in pieces}
+        return {i: reason for i, reason in reasons.items() if reason}
+
+    def _say_refused(self, refused: dict[int, str], count: str) -> None:
+        if refused:
+            first, reason = next(iter(refused.items()))
+            say(f"Left out: {count}, which {self.tokenizer.name} cannot say ({self.store.name(first)}: {reason})")
 
     @cached_property
     def notes_per_token(self) -> float:
         """About how many notes a token is worth: measured on a few pieces."""
-        some = [int(i) for i in self.train_pieces[:: max(1, len(self.train_pieces) // 16)]]
-        tokens = sum(len(self.tokenizer.encode(self.store[i])) - 1 for i in some)
-        return float(self.store.note_counts[np.array(some)].sum()) / tokens
+        some = [self.store[int(i)] for i in self.train_pieces[:: max(1, len(self.train_pieces) // 16)]]
+        some = [score for score in some if not self.tokenizer.admits(score)]
+        tokens = sum(len(self.tokenizer.encode(score)) - 1 for score in some)
+        return sum(map(len, some)) / max(1, tokens)
 
-    def encode(self, piece: int, random: np.random.Generator | None = None) -> Encoded:
-        """A piece as the model reads it, augmented where `random` is given."""
+    def encode(self, piece: int, random: np.random.Generator | None = None) -> Encoded | None:
+        """A piece as the model reads it, augmented where `random` is given; None where the tokenizer cannot say it."""
         score = self.store[piece]
+        if not self._checked and self.tokenizer.admits(score):
+            return None
         ids = self.tokenizer.encode(score if random is None else self.augmentation(score, random))
         return Encoded(ids, self.tokenizer.context(ids[None])[0][0])
 
@@ -110,8 +140,9 @@ class MusicData(L.LightningDataModule):
                 f"{len(self.val_pieces)} validation pieces are too few for trainer.devices={world}: "
                 "give fewer devices, more files, or data.max_val_tokens=null"
             )
-        return WholePieces([self.encode(i) for i in mine], lanes=VALIDATION_LANES, window=VALIDATION_WINDOW)
+        pieces = [encoded for i in mine if (encoded := self.encode(i))]
+        return WholePieces(pieces, lanes=VALIDATION_LANES, window=VALIDATION_WINDOW)
 
     def val_notes(self) -> int:
         """How many notes the validation pieces hold, over all processes."""
-        return int(self.store.note_counts[np.array(self.val_pieces)].sum())
+        return sum(len(self.store[i]) for i in self.val_pieces)

@@ -36,13 +36,14 @@ class Window(NamedTuple):
     position: dict[str, Any]  # where the lanes stand after this window: `Lanes.seek` takes it
 
 
-Encoder = Callable[[int, np.random.Generator], Encoded]
+Encoder = Callable[[int, np.random.Generator], "Encoded | None"]
 
 
 class Lanes:
     """An endless stream of windows over pieces, in an order that follows from `seed` alone.
 
-    encode: gives a piece, augmented with the random generator passed, anew each time it is read.
+    encode: gives a piece, augmented with the random generator passed, anew each time it is read; or None for one
+        that is passed over.
     pieces: the indices that `encode` knows. Each epoch is a permutation of them.
     lanes, window: B and T. Each lane takes the next piece as soon as it has read its last.
     rank, world: of several processes each reads every `world`-th piece of the common order.
@@ -100,11 +101,7 @@ class Lanes:
             while place < self.window:
                 at, piece = self._at[lane], self._reading[lane]
                 if at is None or piece is None:
-                    at, piece = (
-                        (self._taken * self.world + self.rank, 0),
-                        self._piece(self._taken * self.world + self.rank),
-                    )
-                    self._taken += 1
+                    at, piece = self._next_piece()
                     reset[lane, place // self.segment] = True
                 if context is None:
                     context = np.zeros((self.lanes, self.window, piece.context.shape[1]), np.int64)
@@ -120,7 +117,14 @@ class Lanes:
         assert context is not None
         return _window(tokens, targets, context, reset, self.position())
 
-    def _piece(self, number: int) -> Encoded:
+    def _next_piece(self) -> tuple[tuple[int, int], Encoded]:
+        while True:
+            number = self._taken * self.world + self.rank
+            self._taken += 1
+            if piece := self._piece(number):
+                return (number, 0), piece
+
+    def _piece(self, number: int) -> Encoded | None:
         """The `number`-th piece of the common order, augmented as it is every time that number comes up."""
         epoch, place = divmod(number, len(self.pieces))
         if epoch != self._epoch:

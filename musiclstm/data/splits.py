@@ -8,6 +8,8 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from musiclstm.data.store import SPLITS
 from musiclstm.errors import UserError
 
@@ -40,25 +42,31 @@ def draw(seed: int, key: str) -> float:
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
-def split_by_share(keys: Sequence[str], shares: Sequence[float], seed: int) -> list[str]:
-    """The split of the piece behind each key; pieces of one key stand on one side.
+def split_by_draw(drawn: np.ndarray, groups: np.ndarray, shares: Sequence[float]) -> np.ndarray:
+    """The split of each piece as an index into `SPLITS`, uint8, (N,); the pieces of a group stand on one side.
 
-    It depends on the key and the seed alone, not on what other pieces there are. Only where that leaves nothing
-    to train on, or nothing to validate on though a share of it was asked for, and there are at least two keys, the
-    key that was drawn next to the border changes sides.
+    drawn: (N,) a number from `draw` for each piece. groups: (N,) for each piece the first piece of its group, whose
+    draw decides. So it depends on the groups and the seed alone, not on what other pieces there are, but for this:
+    a group of several pieces that would make its split more than twice as large as was asked for is trained on;
+    and where nothing is left to train on, or nothing to validate on though a share of it was asked for, the group
+    that was drawn next to the border changes sides.
     """
-    train, validation, _ = check_shares(shares)
-    drawn = {key: draw(seed, key) for key in keys}
-    chosen = {
-        key: "train" if x < train else "validation" if x < train + validation else "test" for key, x in drawn.items()
-    }
-    by_draw = sorted(drawn, key=lambda key: (drawn[key], key))
-    if by_draw and "train" not in chosen.values():
-        chosen[by_draw[0]] = "train"
-    if validation and len(by_draw) > 1 and "validation" not in chosen.values():
-        last = sum(split == "train" for split in chosen.values()) - 1
-        chosen[by_draw[last] if last > 0 else by_draw[1]] = "validation"
-    return [chosen[key] for key in keys]
+    shares = check_shares(shares)
+    if not len(drawn):
+        return np.zeros(0, np.uint8)
+    train, validation = shares[0], shares[0] + shares[1]
+    heads, sizes = np.unique(groups, return_counts=True)
+    x = drawn[heads]
+    chosen = np.digitize(x, [train, validation]).astype(np.uint8)
+    most = 2 * len(drawn) * np.array(shares)
+    chosen[(sizes > 1) & (chosen > 0) & (sizes > most[chosen])] = 0
+    by_draw = np.lexsort([heads, x])
+    if not (chosen == 0).any():
+        chosen[by_draw[0]] = 0
+    if shares[1] and len(heads) > 1 and not (chosen == 1).any():
+        trained, tested = by_draw[chosen[by_draw] == 0], by_draw[chosen[by_draw] != 0]
+        chosen[trained[-1] if len(trained) > 1 else tested[0]] = 1
+    return chosen[np.searchsorted(heads, groups)]
 
 
 def split_by_csv(
@@ -70,27 +78,9 @@ def split_by_csv(
     fewer of the folders that a file stands in, and leave out its extension; rows without a file do not matter.
     Raises UserError for a CSV that cannot be used.
     """
-    try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as lines:
-            rows = list(csv.DictReader(lines))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not a CSV that can be read ({error})") from None
-    columns = [column for column in (rows[0] if rows else {}) if column]
-    for column in (split_column, file_column):
-        if column is not None and column not in columns:
-            raise UserError(f"{path}: no column {column!r}; it has {', '.join(columns) or 'no rows'}")
-    names = _Names(files)
-    candidates = [file_column] if file_column else [column for column in columns if column != split_column]
-    named = [{i: file for i, row in enumerate(rows) if (file := names.find(row[column]))} for column in candidates]
-    found = max(named, key=lambda column: len(set(column.values())), default={})
-    if not found:
-        raise UserError(
-            f"{path}: none of the {len(files):,} files is named in {', '.join(candidates) or 'it'}; "
-            "give the CSV that belongs to this folder, and the column of the file names"
-        )
     splits: dict[str, str] = {}
-    for i, file in found.items():
-        value = (rows[i][split_column] or "").strip()
+    for file, row in rows_by_file(path, files, file_column, [split_column]):
+        value = (row[split_column] or "").strip()
         if not value:
             continue
         if value.lower() not in _SPELLINGS:
@@ -98,6 +88,43 @@ def split_by_csv(
         if splits.setdefault(file, _SPELLINGS[value.lower()]) != _SPELLINGS[value.lower()]:
             raise UserError(f"{path}: {file} stands in two splits, {splits[file]} and {value}; keep one of the rows")
     return splits
+
+
+def rows_by_file(
+    path: str | os.PathLike[str], files: Sequence[str], file_column: str | None, others: Sequence[str]
+) -> list[tuple[str, dict[str, str]]]:
+    """The rows of a CSV that name one of `files`, each with that file; `others` are columns that name none.
+
+    Files are named as `split_by_csv` has it. Raises UserError for a CSV that cannot be used.
+    """
+    rows, columns = _read(path)
+    for column in [*others, *([file_column] if file_column else [])]:
+        if column not in columns:
+            raise UserError(f"{path}: no column {column!r}; it has {', '.join(columns) or 'no rows'}")
+    names = _Names(files)
+    candidates = [file_column] if file_column else [column for column in columns if column not in others]
+    named = [[(file, row) for row in rows if (file := names.find(row[column]))] for column in candidates]
+    found = max(named, key=lambda column: len({file for file, _ in column}), default=[])
+    if not found:
+        raise UserError(
+            f"{path}: none of the {len(files):,} files is named in {', '.join(candidates) or 'it'}; "
+            "give the CSV that belongs to this folder, and the column of the file names"
+        )
+    return found
+
+
+def csv_columns(path: str | os.PathLike[str]) -> list[str]:
+    """The names of the columns of a CSV. Raises UserError for what is none."""
+    return _read(path)[1]
+
+
+def _read(path: str | os.PathLike[str]) -> tuple[list[dict[str, str]], list[str]]:
+    try:
+        with Path(path).open(newline="", encoding="utf-8-sig") as lines:
+            rows = list(csv.DictReader(lines))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: not a CSV that can be read ({error})") from None
+    return rows, [column for column in (rows[0] if rows else {}) if column]
 
 
 class _Names:

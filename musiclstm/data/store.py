@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import glob
+import io
 import json
+import mmap
 import os
-import shutil
+import zlib
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
+from musiclstm.data.facts import FACTS
+from musiclstm.data.near_duplicates import SKETCH
 from musiclstm.errors import UserError
 from musiclstm.score import METER, NOTE, PEDAL, TEMPO, Score
 
-VERSION = 1
+VERSION = 2
 SPLITS = ("train", "validation", "test")
+BLOCK = 1 << 20  # bytes of a file that share a checksum
 
 COLUMNS = {"notes": NOTE, "tempos": TEMPO, "meters": METER, "pedals": PEDAL}
 PIECE = np.dtype(
@@ -26,27 +29,42 @@ PIECE = np.dtype(
         *((name, "<i8") for name in COLUMNS),  # the row at which this piece ends and the next begins
         ("ticks_per_quarter", "<i4"),
         ("first_bar", "<i4"),  # ticks
+        ("file", "<i8"),  # the line of files.jsonl that it comes from
+        ("group", "<i8"),  # the first piece of its group of near duplicates: itself, where it is alone
+        ("digest", "<u8", (2,)),  # of all that the piece is
         ("split", "u1"),  # index into SPLITS
     ]
 )
+ROWS = {
+    **COLUMNS,
+    "pieces": PIECE,
+    "facts": FACTS,
+    "sketches": np.dtype([("sketch", SKETCH)]),
+    "lines": np.dtype("<i8"),  # where each line of files.jsonl ends
+}
+FILES = "files.jsonl"
 
 
 class NoteStore:
     """Pieces in a folder of memory-mapped arrays. `NoteStore.open(folder)` opens one, `StoreWriter` writes one.
 
     `store[i]` is a `Score` whose arrays are read-only views of the maps. It can be pickled: the other process
-    opens the folder anew.
+    opens the folder anew. Opening costs the same whatever the size; what is read is checked against its checksum
+    when it is first read, and UserError raised where it is not what was written.
     """
 
-    def __init__(self, folder: Path, head: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, head: dict[str, Any], sums: np.ndarray) -> None:
         self.folder = folder
-        self._head = head
-        self._pieces = _load(folder / "pieces.npy", PIECE)
-        self._columns = {name: _load(folder / f"{name}.npy", dtype) for name, dtype in COLUMNS.items()}
+        self.head = head
+        """The manifest: version, source, settings and what else there is to say of the whole."""
+        self._files: dict[str, _File] = {}
+        for name, (size, first) in head["files"].items():
+            self._files[name] = _File(folder / name, size, sums[first : first + _blocks(size)])
+        self._rows = {name: _Rows(self._files[f"{name}.npy"], dtype) for name, dtype in ROWS.items()}
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> NoteStore:
-        """The store in `folder`. Raises UserError where there is none, or one of another version."""
+        """The store in `folder`. Raises UserError where there is none, one of another version, or a damaged one."""
         folder = Path(folder).absolute()
         try:
             head = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
@@ -56,140 +74,173 @@ class NoteStore:
         if version != VERSION:
             raise UserError(f"{folder}: a note store of version {version}, not {VERSION}; prepare the music again")
         try:
-            return cls(folder, head)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{folder}: a damaged note store ({error}); prepare the music again") from None
+            if head.pop("checksum") != manifest_checksum(head):
+                raise ValueError("manifest.json was changed")
+            sums = np.fromfile(folder / "checksums", "<u4")
+            if zlib.crc32(sums.tobytes()) != head["checksums"]:
+                raise ValueError("its checksums were changed")
+            return cls(folder, head, sums)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise _damaged(folder, error) from None
 
     def __reduce__(self) -> tuple[Any, tuple[Path]]:
         return NoteStore.open, (self.folder,)
 
     def __len__(self) -> int:
-        return len(self._pieces)
+        return len(self._rows["pieces"])
+
+    @property
+    def num_notes(self) -> int:
+        """The notes of all pieces."""
+        return len(self._rows["notes"])
 
     def __getitem__(self, index: int) -> Score:
         index = range(len(self))[index]
-        piece = self._pieces[index]
-        before = self._pieces[index - 1] if index else np.zeros((), PIECE)
-        columns = {name: rows[int(before[name]) : int(piece[name])] for name, rows in self._columns.items()}
+        ends = self._rows["pieces"][max(0, index - 1) : index + 1]
+        piece, before = ends[-1], ends[0] if index else np.zeros((), PIECE)
+        columns = {name: self._rows[name][int(before[name]) : int(piece[name])] for name in COLUMNS}
         return Score(ticks_per_quarter=int(piece["ticks_per_quarter"]), first_bar=int(piece["first_bar"]), **columns)
 
     def __iter__(self) -> Iterator[Score]:
         return (self[i] for i in range(len(self)))
 
+    def rows(self, name: str, first: int = 0, last: int | None = None) -> np.ndarray:
+        """Rows of one of the arrays in `ROWS`, such as all notes of the pieces that follow one another."""
+        return self._rows[name][first : len(self._rows[name]) if last is None else last]
+
+    @cached_property
+    def pieces(self) -> np.ndarray:
+        """The array of `PIECE`, a row for each piece."""
+        return self.rows("pieces")
+
+    @cached_property
+    def facts(self) -> np.ndarray:
+        """The array of `FACTS`, a row for each piece."""
+        return self.rows("facts")
+
     def split(self, name: str) -> np.ndarray:
         """The indices, ascending, of the pieces in "train", "validation" or "test"."""
         if name not in SPLITS:
             raise UserError(f"no split is called {name!r}: give one of {', '.join(SPLITS)}")
-        return np.flatnonzero(self._pieces["split"] == SPLITS.index(name))
+        return np.flatnonzero(self.pieces["split"] == SPLITS.index(name))
 
     @cached_property
     def note_counts(self) -> np.ndarray:
         """How many notes each piece has."""
-        return np.diff(self._pieces["notes"], prepend=0)
+        return np.diff(self.pieces["notes"], prepend=0)
+
+    def file(self, index: int) -> dict[str, Any]:
+        """What is known of the `index`-th file that was found, whether it is kept or not.
+
+        It has source, sha256, bytes, status ("kept", "repaired" or "dropped"), kind and reason (of a drop),
+        repairs, remarks, and pieces: the names of its pieces that are in the store.
+        """
+        ends = self._rows["lines"][max(0, index - 1) : index + 1]
+        content = self._files[FILES].read(int(ends[0]) if index else 0, int(ends[-1]))
+        entry: dict[str, Any] = json.loads(content)
+        return entry
+
+    def files(self) -> Iterator[dict[str, Any]]:
+        """`file` of every file that was found, in order."""
+        return (self.file(i) for i in range(len(self._rows["lines"])))
+
+    def name(self, index: int) -> str:
+        """What a piece is called: its file's path below the source folder, '#2' and so on where that has more."""
+        index = first = range(len(self))[index]
+        file = self.pieces["file"][index]
+        while first and self.pieces["file"][first - 1] == file:
+            first -= 1
+        name: str = self.file(int(file))["pieces"][index - first]
+        return name
 
     @cached_property
     def names(self) -> list[str]:
-        """What each piece is called: its file's path below the source folder, '#2' and so on where it has more."""
-        return [piece["name"] for piece in self.manifest["pieces"]]
+        """What the pieces are called. In a large store, ask for the `name` of one."""
+        return [name for entry in self.files() for name in entry["pieces"]]
 
-    @cached_property
-    def manifest(self) -> dict[str, Any]:
-        """Where the store came from: version, source, settings, `pieces` and `skipped` (source and reason each).
-
-        Each of the pieces has name, source, sha256, ticks_per_quarter, notes, split and problems.
-        """
-        pieces = json.loads((self.folder / "pieces.json").read_text(encoding="utf-8"))
-        return {**self._head, "pieces": pieces}
-
-    @property
-    def head(self) -> dict[str, Any]:
-        """The manifest without its pieces, of which there may be very many."""
-        return self._head
+    def verify(self) -> None:
+        """Read everything and compare it with its checksums. Raises UserError where something was changed."""
+        for file in self._files.values():
+            file.read(0, file.size)
 
 
-class StoreWriter:
-    """Writes a store piece by piece; memory holds one piece. Used as a context manager.
-
-    What is written stands beside `folder` until the block ends without an error; then it takes its place.
-    """
-
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder).absolute()
-        self.skipped: list[dict[str, str]] = []
-        self.head: dict[str, Any] = {}
-        self._beside = self.folder.with_name(f".{self.folder.name}.{os.getpid()}.new")
-        self._old = self._beside.with_suffix(".old")
-        self._ends = dict.fromkeys(COLUMNS, 0)
-        self._rows: list[tuple[int, ...]] = []
-        self._pieces: list[dict[str, Any]] = []
-        self._files: dict[str, BinaryIO] = {}
-
-    def __enter__(self) -> StoreWriter:
-        shutil.rmtree(self._beside, ignore_errors=True)
-        self._beside.mkdir(parents=True)
-        for name, dtype in COLUMNS.items():
-            self._files[name] = (self._beside / f"{name}.npy").open("wb")
-            _write_header(self._files[name], dtype, 0)
-        return self
-
-    def add(self, score: Score, *, name: str, source: str, sha256: str, problems: list[str], split: str) -> None:
-        """Append a piece. `source` is the file it came from and `problems` what was wrong with it."""
-        for column, file in self._files.items():
-            rows = np.ascontiguousarray(getattr(score, column), COLUMNS[column])
-            file.write(rows.tobytes())
-            self._ends[column] += len(rows)
-        numbers = (score.ticks_per_quarter, score.first_bar, SPLITS.index(split))
-        self._rows.append((*self._ends.values(), *numbers))
-        self._pieces.append(
-            {
-                "name": name,
-                "source": source,
-                "sha256": sha256,
-                "ticks_per_quarter": score.ticks_per_quarter,
-                "notes": len(score),
-                "split": split,
-                "problems": problems,
-            }
-        )
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for name, file in self._files.items():
-            with file:
-                file.seek(0)
-                _write_header(file, COLUMNS[name], self._ends[name])
-        if kind is not None:
-            shutil.rmtree(self._beside, ignore_errors=True)
-            return
-        np.save(self._beside / "pieces.npy", np.array(self._rows, PIECE))
-        _write_json(self._beside / "pieces.json", self._pieces)
-        _write_json(self._beside / "manifest.json", {"version": VERSION, **self.head, "skipped": self.skipped})
-        if self.folder.exists():
-            self.folder.rename(self._old)
-        self._beside.rename(self.folder)
-        shutil.rmtree(self._old, ignore_errors=True)
+def manifest_checksum(head: dict[str, Any]) -> int:
+    """The checksum of a manifest without its checksum."""
+    return zlib.crc32(json.dumps(head, sort_keys=True).encode())
 
 
-def remove_remains(folder: Path) -> None:
-    """Delete what writers of the store in `folder` that were killed have left beside it."""
-    for pattern in (".{}.*.new", ".{}.*.old"):
-        for remains in folder.parent.glob(pattern.format(glob.escape(folder.name))):
-            shutil.rmtree(remains, ignore_errors=True)
+def _blocks(size: int) -> int:
+    return -(-size // BLOCK)
 
 
-def _load(path: Path, dtype: np.dtype) -> np.ndarray:
-    rows = np.asarray(np.load(path, mmap_mode="r"))  # views of np.memmap are slow to make, those of an array not
-    if rows.dtype != dtype:
-        raise ValueError(f"{path.name} holds other columns")
-    return rows
+def _damaged(folder: Path, why: object) -> UserError:
+    return UserError(f"{folder}: a damaged note store ({why}); delete it and prepare the music again")
 
 
-def _write_header(file: BinaryIO, dtype: np.dtype, rows: int) -> None:
-    # NumPy leaves room for the number of rows to grow, so the header can be written again when it is known
-    description = np.lib.format.dtype_to_descr(dtype)
-    np.lib.format.write_array_header_1_0(file, {"descr": description, "fortran_order": False, "shape": (rows,)})
+class _File:
+    """A file in a memory map, of which each block is checked when it is first read."""
+
+    def __init__(self, path: Path, size: int, sums: np.ndarray) -> None:
+        self.path, self.size = path, size
+        with path.open("rb") as file:
+            found = os.fstat(file.fileno()).st_size
+            if found != size:
+                raise ValueError(f"{path.name} has {found:,} bytes where {size:,} were written")
+            self.map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else memoryview(b"")
+        self._sums = sums
+        self._checked = bytearray(len(sums))
+
+    def check(self, first: int, last: int) -> None:
+        for block in range(first // BLOCK, _blocks(last)):
+            if not self._checked[block]:
+                start = block * BLOCK
+                with memoryview(self.map)[start : start + BLOCK] as content:
+                    if zlib.crc32(content) != self._sums[block]:
+                        raise _damaged(self.path.parent, f"{self.path.name} was changed")
+                self._checked[block] = True
+
+    def read(self, first: int, last: int) -> bytes:
+        self.check(first, last)
+        return bytes(self.map[first:last])
 
 
-def _write_json(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+class _Rows:
+    """The array in a .npy file. Slices of it are views."""
+
+    def __init__(self, file: _File, dtype: np.dtype) -> None:
+        self._file, self._itemsize = file, dtype.itemsize
+        offset = HEADER[dtype]
+        count, rest = divmod(file.size - offset, dtype.itemsize)
+        if count < 0 or rest or header(dtype, count) != file.map[:offset]:
+            raise ValueError(f"{file.path.name} holds other columns")
+        self._offset = offset
+        self._array = np.frombuffer(file.map, dtype, count, offset)
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        if rows.stop > rows.start:
+            self._file.check(self._offset + rows.start * self._itemsize, self._offset + rows.stop * self._itemsize)
+        return self._array[rows]
+
+
+def header(dtype: np.dtype, rows: int) -> bytes:
+    """The bytes that stand before the rows in a .npy file; as many, however many rows."""
+    before, after = _HEADERS[dtype]
+    return before + str(rows).rjust(ROOM).encode() + after
+
+
+def _header_around(dtype: np.dtype) -> tuple[bytes, bytes]:
+    written = io.BytesIO()
+    most = 10**ROOM - 1  # NumPy and others read the number with spaces before it as well
+    description = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (most,)}
+    np.lib.format.write_array_header_1_0(written, description)
+    before, _, after = written.getvalue().partition(str(most).encode())
+    return before, after
+
+
+ROOM = 20  # digits of the number of rows
+_HEADERS = {dtype: _header_around(dtype) for dtype in ROWS.values()}
+HEADER = {dtype: len(header(dtype, 0)) for dtype in _HEADERS}
+"""How many bytes the header of each kind of rows takes."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from musiclstm.general_midi import DRUM_KINDS, drum_kind, drum_name
 from musiclstm.rendering import style
-from musiclstm.rendering.general_midi import DRUM_KINDS, drum_kind, drum_name
 from musiclstm.rendering.timeline import Timeline
 from musiclstm.score import DRUMS
 

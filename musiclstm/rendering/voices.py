@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from musiclstm.rendering.general_midi import DRUM_KINDS, drum_kind, program_name
+from musiclstm.general_midi import DRUM_KINDS, drum_kind, program_name
 from musiclstm.rendering.style import DRUM_COLOUR, PALETTE
 from musiclstm.score import DRUMS
 

@@ -11,7 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from musiclstm.data.store import SPLITS, NoteStore, StoreWriter
+from musiclstm.data.facts import FACTS, facts
+from musiclstm.data.near_duplicates import SKETCH, sketch
+from musiclstm.data.reading import digest
+from musiclstm.data.store import ROWS, SPLITS, NoteStore
+from musiclstm.data.store_writing import StoreWriter
 from musiclstm.errors import UserError
 from musiclstm.score import Score, make_notes
 from tests.strategies import scores
@@ -20,10 +24,13 @@ from tests.strategies import scores
 def write(folder: Path, pieces: list[Score], splits: list[str] | None = None) -> NoteStore:
     with StoreWriter(folder) as writer:
         writer.head = {"source": "made up", "settings": {"seed": 3}}
-        writer.skipped = [{"source": "bad.mid", "reason": "no notes in it"}]
+        writer.add_file("bad.mid", "", 3, pieces=[], kind="empty", reason="no notes in it")
         for i, score in enumerate(pieces):
             split = splits[i] if splits else "train"
-            writer.add(score, name=f"{i}.mid", source=f"{i}.mid", sha256="0", problems=["odd"] * i, split=split)
+            writer.add_file(f"{i}.mid", "0", 10, pieces=[f"{i}.mid"], repairs=["odd"] * i)
+            row = facts(score) if len(score) else np.zeros((), FACTS)
+            hashes = np.full(SKETCH.shape, i, SKETCH.base)
+            writer.add(score, facts=row, sketch=hashes, digest=digest(score), split=split)
     return NoteStore.open(folder)
 
 
@@ -59,26 +66,72 @@ def test_splits_and_names(tmp_path: Path) -> None:
         store.split("valid")
 
 
-def test_the_manifest(tmp_path: Path) -> None:
-    manifest = write(tmp_path / "store", some(2)).manifest
-    assert manifest["source"] == "made up"
-    assert manifest["settings"] == {"seed": 3}
-    assert manifest["skipped"] == [{"source": "bad.mid", "reason": "no notes in it"}]
-    assert manifest["pieces"][1] == {
-        "name": "1.mid",
+def test_what_is_known_of_the_files(tmp_path: Path) -> None:
+    store = write(tmp_path / "store", some(3))
+    assert store.head["source"] == "made up"
+    assert store.head["settings"] == {"seed": 3}
+    assert [entry["status"] for entry in store.files()] == ["dropped", "kept", "repaired", "repaired"]
+    assert store.file(0)["reason"] == "no notes in it"
+    assert store.file(2) == {
         "source": "1.mid",
         "sha256": "0",
-        "ticks_per_quarter": 480,
-        "notes": 2,
-        "split": "train",
-        "problems": ["odd"],
+        "bytes": 10,
+        "status": "repaired",
+        "kind": "",
+        "reason": "",
+        "repairs": ["odd"],
+        "remarks": [],
+        "found": 1,
+        "pieces": ["1.mid"],
     }
+    assert [store.name(i) for i in range(3)] == store.names
+    assert store.facts["notes"].tolist() == [1, 2, 3]
+    assert store.rows("sketches")["sketch"][:, 0].tolist() == [0, 1, 2]
 
 
-def test_opening_reads_nothing_that_grows_with_the_pieces(tmp_path: Path) -> None:
-    store = write(tmp_path / "store", some(2))
-    (store.folder / "pieces.json").unlink()
-    assert len(NoteStore.open(store.folder)[1]) == 2
+def test_a_file_of_several_pieces(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path / "store") as writer:
+        for name, count in (("a", 2), ("b", 3)):
+            writer.add_file(name, "", 0, pieces=[f"{name}{i}" for i in range(count)])
+            for score in some(count):
+                writer.add(score, facts=facts(score), sketch=sketch(score), digest=digest(score), split="train")
+    store = NoteStore.open(tmp_path / "store")
+    assert [store.name(i) for i in range(5)] == store.names == ["a0", "a1", "b0", "b1", "b2"]
+    assert store.pieces["file"].tolist() == [0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize("name", [*(f"{name}.npy" for name in ROWS), "files.jsonl", "checksums", "manifest.json"])
+def test_a_changed_byte_is_found(tmp_path: Path, name: str) -> None:
+    folder = write(tmp_path / "store", some(3)).folder
+    content = bytearray((folder / name).read_bytes())
+    content[-9] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(UserError, match=r"damaged note store|not a note store") as error:
+        NoteStore.open(folder).verify()
+    assert str(folder) in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["notes.npy", "files.jsonl"])
+def test_a_truncated_store_is_refused_when_it_is_opened(tmp_path: Path, name: str) -> None:
+    folder = write(tmp_path / "store", some(3)).folder
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[:-5])
+    with pytest.raises(UserError, match=f"{name} has {len(content) - 5:,} bytes where {len(content):,} were written"):
+        NoteStore.open(folder)
+
+
+def test_what_is_read_is_checked_block_by_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("musiclstm.data.store.BLOCK", 4096)
+    monkeypatch.setattr("musiclstm.data.store_writing.BLOCK", 4096)
+    store = write(tmp_path / "store", some(60))
+    assert list(store) == some(60)
+    content = bytearray((store.folder / "notes.npy").read_bytes())
+    content[-1] ^= 1
+    (store.folder / "notes.npy").write_bytes(content)
+    store = NoteStore.open(store.folder)
+    assert [store[i] for i in range(50)] == some(50)
+    with pytest.raises(UserError, match=r"damaged note store \(notes.npy was changed\)"):
+        store[59]
 
 
 def test_a_store_can_be_sent_to_another_process(tmp_path: Path) -> None:
@@ -112,5 +165,5 @@ def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
         NoteStore.open(folder)
     head = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps({**head, "version": 99}))
-    with pytest.raises(UserError, match="version 99, not 1"):
+    with pytest.raises(UserError, match="version 99, not 2"):
         NoteStore.open(folder)

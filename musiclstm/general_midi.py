@@ -27,6 +27,13 @@ Guitar Fret Noise, Breath Noise, Seashore, Bird Tweet, Telephone Ring, Helicopte
 """
 PROGRAM_NAMES = tuple(name.strip() for name in _FAMILIES.strip().replace(",\n", ",").replace("\n", ",").split(","))
 
+_FAMILY_NAMES = """
+piano chromatic_percussion organ guitar bass strings ensemble brass reed pipe synth_lead synth_pad synth_effects
+ethnic percussive sound_effects
+"""
+FAMILIES = {name: range(8 * i, 8 * i + 8) for i, name in enumerate(_FAMILY_NAMES.split())}
+"""The programs of each family of instruments."""
+
 _FIRST_DRUM = 27  # as General MIDI 2 has it; level 1 names 35 to 81
 _DRUMS = """
 High Q, Slap, Scratch Push, Scratch Pull, Sticks, Square Click, Metronome Click, Metronome Bell,
