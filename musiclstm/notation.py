@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from musiclstm.errors import UserError
+from musiclstm.errors import FileError, UserError
 from musiclstm.score import (
     DEFAULT_TEMPO,
     DENOMINATORS,
@@ -48,7 +48,7 @@ def read_scores(path: str | os.PathLike[str]) -> list[Score]:
     Times are in ticks of 1/480 quarter, to the nearest. Each part that has notes is a track, the top part first.
     Repeats are not played out, notes that are tied are one, a chord is its notes, and grace notes, chord symbols
     and percussion of which no MIDI key is stated are left out. Pitches are as they sound. `program` is that of
-    the part's instrument, or 0. Raises UserError ("file: why") for what cannot be read or has no notes.
+    the part's instrument, or 0. Raises FileError ("file: why") for what cannot be read or has no notes.
     """
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file")
@@ -62,10 +62,12 @@ def read_scores(path: str | os.PathLike[str]) -> list[Score]:
             pieces = list(parsed.scores) if isinstance(parsed, stream.Opus) else [parsed]
             scores = [score for piece in pieces if len(score := _score(piece))]
     except Exception as error:  # music21 lets through whatever its parsers meet
+        if isinstance(error, MemoryError):
+            raise
         why = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path}: not sound {format} ({why[:200]})") from error
+        raise FileError(f"{path}: not sound {format} ({why[:200]})", kind="damaged") from error
     if not scores:
-        raise UserError(f"{path}: no notes in it")
+        raise FileError(f"{path}: no notes in it", kind="empty")
     return scores
 
 
