@@ -1,14 +1,15 @@
 """Preparing a collection against other ways of reading it, in one run; what the pool of workers costs; how it scales.
 
-    python benchmarks/prepare.py speed FOLDER [FOLDER ...] [--every 1] [--workers 2]
+    python benchmarks/prepare.py speed FOLDER [FOLDER ...] [--every 1] [--rounds 5] [--workers 2]
     python benchmarks/prepare.py pool FOLDER [FOLDER ...] [--rounds 5] [--workers 2]
     python benchmarks/prepare.py scale FOLDER [--files 2000 200000] [--workers 2]
     python benchmarks/prepare.py large STORE [--gigabytes 1 20]
 
-speed: the whole command `python -m musiclstm.prepare`, from its start to its end with the store and the report on the
-disk, against (a) a loop of `pretty_midi.PrettyMIDI(file)`, imports not counted, and (b) `symusic.Score(file)` and
-MidiTok's REMI in as many processes. Files are read once before, so that all find them in memory. `--every 10` gives
-the two peers each tenth file and multiplies their time.
+speed: `musiclstm.data.preparation.prepare`, from the files to the store with its checksums, fingerprints and report on
+the disk, workers started and ended, against (a) a loop of `pretty_midi.PrettyMIDI(file)` and (b) `symusic.Score(file)`
+and MidiTok's REMI in as many processes, whose start is not counted. Nobody's imports are counted; the whole command
+`python -m musiclstm.prepare` is given beside. Medians of the rounds for ours. Files are read once before, so that all
+find them in memory. `--every 10` gives the two peers each tenth file and multiplies their time.
 pool: files read by symusic in our pool against the same in a loop of its own in each of as many processes; both from
 the start of the processes to their end, and without the start.
 scale: a folder of copies of a collection, each with its notes changed so that none is like another: the highest sum of
@@ -118,22 +119,39 @@ def in_processes(function: Callable[[Sequence[str]], float], paths: Sequence[str
     return time.perf_counter() - began, max(inside)
 
 
-def speed(folders: Sequence[Path], every: int, workers: int) -> None:
+def inside(music: Path, store: Path, workers: int) -> float:
+    """Seconds of `prepare` in a process of its own that has imported it."""
+    code = (
+        "import sys, time; from musiclstm.data.preparation import prepare; began = time.perf_counter(); "
+        "prepare(sys.argv[1], sys.argv[2], workers=int(sys.argv[3])); print(time.perf_counter() - began)"
+    )
+    command = [sys.executable, "-c", code, str(music), str(store), str(workers)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+
+
+def speed(folders: Sequence[Path], every: int, rounds: int, workers: int) -> None:
     paths = files_in(folders)
     for path in paths:
         Path(path).read_bytes()
-    with tempfile.TemporaryDirectory() as scratch:
-        music = Path(scratch) / "music"
-        music.mkdir()
-        for folder in folders:
-            (music / folder.name).symlink_to(folder.resolve())
-        ours, _, said = prepare(music, Path(scratch) / "store", workers)
+    times, whole = [], []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as scratch:
+            music = Path(scratch) / "music"
+            music.mkdir()
+            for folder in folders:
+                (music / folder.name).symlink_to(folder.resolve())
+            times.append(inside(music, Path(scratch) / "one", workers))
+            seconds, _, said = prepare(music, Path(scratch) / "two", workers)
+            whole.append(seconds)
     print(said)
-    print(f"musiclstm.prepare: {len(paths):,} files in {ours:.2f} s, {1000 * ours / len(paths):.2f} ms a file")
+    ours = statistics.median(times)
+    print(f"musiclstm: {len(paths):,} files, prepare {ours:.2f} s ({min(times):.2f} to {max(times):.2f}), ", end="")
+    print(f"the whole command {statistics.median(whole):.2f} s ({min(whole):.2f} to {max(whole):.2f})", flush=True)
     some = paths[::every]
     factor = len(paths) / len(some)
-    _, inside = in_processes(with_miditok, some, workers)
-    print(f"symusic + MidiTok REMI, {workers} processes: {inside * factor:.1f} s, {inside * factor / ours:.1f} times")
+    _, slowest = in_processes(with_miditok, some, workers)
+    tokenised = slowest * factor
+    print(f"symusic + MidiTok REMI, {workers} processes: {tokenised:.1f} s, {tokenised / ours:.1f} times", flush=True)
     loop = with_pretty_midi(some) * factor
     print(f"a loop of pretty_midi: {loop:.1f} s, {loop / ours:.1f} times")
 
@@ -285,7 +303,7 @@ def main() -> None:
     parser.add_argument("--gigabytes", type=float, nargs="+", default=[1, 20])
     given = parser.parse_args()
     if given.what == "speed":
-        speed(given.folders, given.every, given.workers)
+        speed(given.folders, given.every, given.rounds, given.workers)
     elif given.what == "pool":
         pool(given.folders, given.rounds, given.workers)
     elif given.what == "large":

@@ -107,7 +107,7 @@ class Score:
         A pickup counts as a bar of its own; a change of meter begins a bar where it stands.
         """
         until = self.end if until is None else until
-        begins = np.append(self.meters["tick"], max(until, int(self.meters["tick"][-1]) + 1))
+        begins = np.minimum(np.append(self.meters["tick"], until), max(until, 1))  # a meter may stand far behind
         lines: list[np.ndarray] = [np.zeros(1, np.int64)]
         for i, meter in enumerate(self.meters):
             length = bar_ticks(int(meter["numerator"]), int(meter["denominator"]), self.ticks_per_quarter)

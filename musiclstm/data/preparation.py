@@ -14,7 +14,8 @@ from musiclstm.data.building import Recipe, build_store, digest_of, merge_stores
 from musiclstm.data.grouping import Grouper, group_by_column, group_by_pattern
 from musiclstm.data.music_files import FolderFiles, MusicFile, find_files
 from musiclstm.data.plan import Splitting
-from musiclstm.data.reading import read_music
+from musiclstm.data.pool import warm_up
+from musiclstm.data.reading import read_music, read_part
 from musiclstm.data.selection import Selection
 from musiclstm.data.splits import check_shares, csv_columns, draw, rows_by_file, split_by_csv
 from musiclstm.data.store import NoteStore
@@ -66,6 +67,7 @@ def prepare(
         raise UserError(f"a limit of {limit} files: give 1 or more, or none")
     _check_limits(max_seconds, max_megabytes, shard)
     shares = check_shares(shares)
+    warm_up(read_part.__module__)  # while the files are listed
     files = find_files(path)
     if limit is not None and limit < len(files):
         least = set(heapq.nsmallest(limit, (draw(seed, file.source) for file in files)))

@@ -107,10 +107,11 @@ def _top_line(pitch: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarr
     """Of the highest pitches of successive onsets those above which no earlier one is still held."""
     part, parts = _HELD
     until = np.searchsorted(start * parts, start * parts + (end - start) * part)
-    held = np.minimum(until - np.arange(1, len(pitch) + 1), min(_REACH, len(pitch) - 1))
+    held = np.minimum(until - np.arange(1, len(pitch) + 1), min(_REACH, len(pitch) - 1)).astype(np.uint8)
+    low = pitch.astype(np.uint8)  # bytes are compared many at a time
     under = np.zeros(len(pitch), bool)
     for i in range(1, int(held.max()) + 1):
-        under[i:] |= (held[:-i] >= i) & (pitch[:-i] > pitch[i:])
+        under[i:] |= (held[:-i] >= i) & (low[:-i] > low[i:])
     return pitch[~under]
 
 

@@ -173,7 +173,7 @@ class _FileWriter:
         self._file = path.open("wb")
         self._sums: list[int] = []
 
-    def write(self, content: bytes) -> None:
+    def write(self, content: bytes | memoryview) -> None:
         self._file.write(content)
         view = memoryview(content)
         while view:
@@ -200,7 +200,7 @@ class _RowsWriter(_FileWriter):
 
     def write(self, rows: np.ndarray) -> None:  # type: ignore[override]
         self.count += len(rows)
-        super().write(np.ascontiguousarray(rows, self._dtype).tobytes())
+        super().write(np.ascontiguousarray(rows, self._dtype).view(np.uint8).data)
 
     def close(self) -> tuple[int, list[int]]:
         self._file.seek(0)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from musiclstm.data.store import NoteStore
 
 COUNTED = 100  # pieces whose notes are counted, of those that the choice looks at
-NOTES = 50_000  # counted in all; of long pieces the beginnings
+NOTES = 20_000  # counted in all; of long pieces the beginnings
 GRIDS = (4, 12, 24)  # steps a quarter note
 MOST_VOICES = 16
 TYPICAL = 95  # percentile

@@ -81,7 +81,7 @@ def test_drums_cannot_be_said_by_all() -> None:
 
 
 def test_a_coarse_grid_loses_notes_and_moves_them() -> None:
-    start = np.arange(960) * 20  # 24 notes a quarter
+    start = np.arange(384) * 20  # 24 notes a quarter
     found = survey([Score(make_notes(start, start + 20, 60))])
     rows = {row.steps_per_quarter: row for row in found.rows if row.tokenizer == "remi"}
     assert rows[4].notes == pytest.approx(4 / 24, rel=0.02)
