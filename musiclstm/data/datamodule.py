@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 VALIDATION_WINDOW = 512
 VALIDATION_LANES = 16
-CHECKED = 4096  # pieces that are looked at before the training begins, which must not wait for a large store
+CHECKED = 4096  # pieces that are all looked at before the training begins; it must not wait for a large store, ...
+SAMPLED = 256  # ... of which so many are
 
 
 class MusicData(L.LightningDataModule):
@@ -57,7 +58,7 @@ class MusicData(L.LightningDataModule):
         if not len(pieces):
             raise UserError("the store has no train piece: give more files, or other split.shares")
         self._checked = len(pieces) <= CHECKED
-        look = pieces if self._checked else np.random.default_rng([self.seed, 3]).choice(pieces, CHECKED, replace=False)
+        look = pieces if self._checked else np.random.default_rng([self.seed, 3]).choice(pieces, SAMPLED)
         refused = self._refused(look)
         if len(refused) == len(look):
             first, reason = next(iter(refused.items()))

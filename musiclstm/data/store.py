@@ -6,6 +6,7 @@ import io
 import json
 import mmap
 import os
+import weakref
 import zlib
 from collections.abc import Iterator
 from functools import cached_property
@@ -21,7 +22,7 @@ from musiclstm.score import METER, NOTE, PEDAL, TEMPO, Score
 
 VERSION = 2
 SPLITS = ("train", "validation", "test")
-BLOCK = 1 << 20  # bytes of a file that share a checksum
+BLOCK = 1 << 16  # bytes of a file that share a checksum
 
 COLUMNS = {"notes": NOTE, "tempos": TEMPO, "meters": METER, "pedals": PEDAL}
 PIECE = np.dtype(
@@ -161,7 +162,7 @@ class NoteStore:
     def verify(self) -> None:
         """Read everything and compare it with its checksums. Raises UserError where something was changed."""
         for file in self._files.values():
-            file.read(0, file.size)
+            file.check(0, file.size)
 
 
 def manifest_checksum(head: dict[str, Any]) -> int:
@@ -178,30 +179,39 @@ def _damaged(folder: Path, why: object) -> UserError:
 
 
 class _File:
-    """A file in a memory map, of which each block is checked when it is first read."""
+    """A file of which each block is checked when it is first read."""
 
     def __init__(self, path: Path, size: int, sums: np.ndarray) -> None:
         self.path, self.size = path, size
-        with path.open("rb") as file:
-            found = os.fstat(file.fileno()).st_size
-            if found != size:
-                raise ValueError(f"{path.name} has {found:,} bytes where {size:,} were written")
-            self.map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else memoryview(b"")
+        self._file = path.open("rb", buffering=0)
+        weakref.finalize(self, self._file.close)
+        found = os.fstat(self._file.fileno()).st_size
+        if found != size:
+            raise ValueError(f"{path.name} has {found:,} bytes where {size:,} were written")
         self._sums = sums
         self._checked = bytearray(len(sums))
 
+    def map(self) -> mmap.mmap:
+        """The whole of it as memory."""
+        return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+
     def check(self, first: int, last: int) -> None:
+        """Raises UserError where the bytes in this range, or near them, are not those that were written."""
         for block in range(first // BLOCK, _blocks(last)):
             if not self._checked[block]:
-                start = block * BLOCK
-                with memoryview(self.map)[start : start + BLOCK] as content:
-                    if zlib.crc32(content) != self._sums[block]:
-                        raise _damaged(self.path.parent, f"{self.path.name} was changed")
+                # not through a map, in which it would stay and count as memory of this process
+                if zlib.crc32(self._read(block * BLOCK, BLOCK)) != self._sums[block]:
+                    raise _damaged(self.path.parent, f"{self.path.name} was changed")
                 self._checked[block] = True
 
     def read(self, first: int, last: int) -> bytes:
+        """The bytes in this range, checked."""
         self.check(first, last)
-        return bytes(self.map[first:last])
+        return self._read(first, last - first)
+
+    def _read(self, first: int, size: int) -> bytes:
+        self._file.seek(first)
+        return self._file.read(size)
 
 
 class _Rows:
@@ -211,10 +221,11 @@ class _Rows:
         self._file, self._itemsize = file, dtype.itemsize
         offset = HEADER[dtype]
         count, rest = divmod(file.size - offset, dtype.itemsize)
-        if count < 0 or rest or header(dtype, count) != file.map[:offset]:
+        mapped = file.map()
+        if count < 0 or rest or header(dtype, count) != mapped[:offset]:
             raise ValueError(f"{file.path.name} holds other columns")
         self._offset = offset
-        self._array = np.frombuffer(file.map, dtype, count, offset)
+        self._array = np.frombuffer(mapped, dtype, count, offset)
 
     def __len__(self) -> int:
         return len(self._array)
