@@ -71,8 +71,8 @@ def with_lengths(data: bytes) -> bytes:
 def check(data: bytes) -> str:
     """Read a file as `read_midi_bytes` promises to, or raise what was found. Returns what came of it."""
     from musiclstm.midi import read_midi_bytes
-    from musiclstm.midi_columns import read_columns
-    from musiclstm.midi_repair import mend
+    from musiclstm.midi.columns import read_columns
+    from musiclstm.midi.repair import mend
 
     try:
         score, repairs, remarks = read_midi_bytes(data)

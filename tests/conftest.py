@@ -9,7 +9,12 @@ from pathlib import Path
 # which on a busy machine wait for each other many times longer than they work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import hypothesis
 import pytest
+
+# the same examples in every run
+hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ LONGEST_FILE = 400  # lines
 
 RUNGS = [  # what stands on a rung imports from lower rungs, and from its own where that makes no circle
     {"errors", "score", "console", "files"},
-    {"midi_bytes", "midi_check", "midi_columns", "midi_endings", "midi_repair", "midi", "notation", "general_midi"},
+    {"midi", "notation", "general_midi"},
     {"tokenizers"},
     {"data", "model", "corpora"},
     {"training", "generation", "evaluation", "rendering"},
@@ -35,7 +35,7 @@ LIBRARIES = {  # who may import it; type annotations do not count
     "lightning": {"training", "data.datamodule", "train"},
     "torch": {"tokenizers", "data", "model", "training", "generation", "evaluation", "train", "evaluate"},
     "safetensors": {"model"},
-    "symusic": {"midi_columns", "tokenizers.miditok_adapter"},
+    "symusic": {"midi", "tokenizers.miditok_adapter"},
     "pretty_midi": {"midi"},
     "mido": {"midi"},
     "music21": {"notation", "corpora"},

@@ -130,7 +130,7 @@ def digest(score: Score) -> np.ndarray:
     whole = hashlib.sha256(np.array([score.ticks_per_quarter, score.first_bar], "<i8").tobytes())
     for name, dtype in COLUMNS.items():
         whole.update(b"|")
-        whole.update(np.ascontiguousarray(getattr(score, name), dtype).view(np.uint8))
+        whole.update(np.ascontiguousarray(getattr(score, name), dtype).view(np.uint8).data)
     return np.frombuffer(whole.digest()[:16], "<u8")
 
 

@@ -9,7 +9,7 @@ from itertools import groupby
 
 import numpy as np
 
-from musiclstm.midi_bytes import (
+from musiclstm.midi.events import (
     BYTE,
     DATA_BYTES,
     END_OF_TRACK,

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from musiclstm.errors import FileError
-from musiclstm.midi_bytes import LAST_TICK, LONGEST, MAX_NOTES
-from musiclstm.midi_check import MARK
+from musiclstm.midi.check import MARK
+from musiclstm.midi.events import LAST_TICK, LONGEST, MAX_NOTES
 from musiclstm.score import (
     DEFAULT_TEMPO,
     DENOMINATORS,
@@ -49,7 +49,7 @@ class Columns(NamedTuple):
 def read_columns(data: bytes, marks: int = 0) -> Columns | None:
     """The score in a MIDI file's bytes, with `track` counted over the tracks and programs that have notes.
 
-    None where there are not so many marks (see `midi_check.with_marks`), or one so late that 32 bits leave no room for
+    None where there are not so many marks (see `check.with_marks`), or one so late that 32 bits leave no room for
     what follows it, or where there are notes of `LONGEST` ticks or more. Raises Refused, and FileError for what cannot
     be used though it can be read.
     """

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from musiclstm import midi
 from musiclstm.errors import FileError
 from musiclstm.midi import Reading, read_midi_bytes
-from musiclstm.midi_check import plain_tracks
-from musiclstm.midi_columns import Refused, read_columns
-from musiclstm.midi_repair import mend
+from musiclstm.midi import reading as reading_module
+from musiclstm.midi.check import plain_tracks
+from musiclstm.midi.columns import Refused, read_columns
+from musiclstm.midi.repair import mend
 from musiclstm.score import Score
 from tests.hostile import END, midi_file, sound_files, variable, written
 from tests.strategies import scores
@@ -339,11 +339,11 @@ def test_other_readers_are_asked_where_the_first_refuses(monkeypatch: pytest.Mon
     def refuse(data: bytes, marks: int = 0) -> None:
         raise Refused("it is Monday")
 
-    monkeypatch.setattr(midi, "read_columns", refuse)
+    monkeypatch.setattr(reading_module, "read_columns", refuse)
     reading = read_midi_bytes(GOOD)
     assert notes(reading) == TWO_NOTES
     assert reading.remarks == ("read with pretty_midi: symusic refuses it (it is Monday)",)
-    monkeypatch.setattr(midi, "_by_pretty_midi", refuse)
+    monkeypatch.setattr(reading_module, "_by_pretty_midi", refuse)
     with pytest.raises(FileError, match=r"no reader can make sense of it \(it is Monday\)") as caught:
         read_midi_bytes(GOOD)
     assert caught.value.kind == "damaged"

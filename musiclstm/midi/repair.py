@@ -10,7 +10,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from musiclstm.errors import FileError
-from musiclstm.midi_bytes import (
+from musiclstm.midi.check import plain_tracks
+from musiclstm.midi.endings import end_notes
+from musiclstm.midi.events import (
     LAST_TICK,
     MAX_NOTES,
     MAX_TRACKS,
@@ -25,8 +27,6 @@ from musiclstm.midi_bytes import (
     tempo_event,
     to_bytes,
 )
-from musiclstm.midi_check import plain_tracks
-from musiclstm.midi_endings import end_notes
 from musiclstm.score import DEFAULT_TEMPO, bar_ticks
 
 JUNK = 8192  # bytes in which the header is looked for

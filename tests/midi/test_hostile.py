@@ -11,9 +11,9 @@ import pytest
 
 from musiclstm.errors import FileError
 from musiclstm.midi import read_midi_bytes
-from musiclstm.midi_check import plain_tracks
-from musiclstm.midi_columns import read_columns
-from musiclstm.midi_repair import mend
+from musiclstm.midi.check import plain_tracks
+from musiclstm.midi.columns import read_columns
+from musiclstm.midi.repair import mend
 from tests.hostile import END, NOTE, hostile_files, midi_file, monsters, sound_files
 
 COUNT = 340
@@ -59,7 +59,7 @@ def test_hostile_files_are_read_or_refused() -> None:
         [sys.executable, "-c", READ_ALL, "1", str(COUNT)],
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
         timeout=300,
     )
     rows = [line.split("\t") for line in done.stdout.splitlines()]

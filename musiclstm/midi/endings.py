@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from musiclstm.midi_bytes import CONTROL, NOTE_OFF, NOTE_ON, Track
+from musiclstm.midi.events import CONTROL, NOTE_OFF, NOTE_ON, Track
 
 ON, OFF, QUIET = range(3)  # what an event means for a note of its pitch
 QUIETING = {120, *range(123, 128)}  # controllers that end all notes of their channel
