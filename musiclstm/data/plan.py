@@ -120,12 +120,12 @@ class _Survey:
 
     def add(self, part: NoteStore) -> None:
         """Look at the pieces of one part."""
-        fate = np.zeros(len(part), np.uint8)
+        fate = np.zeros(len(part), np.uint16)
         for i, row in enumerate(part.facts):
             if reason := self._selection.refuse(row):
                 if reason not in self.reasons:
                     self.reasons.append(reason)
-                fate[i] = min(255, FIRST_REASON + self.reasons.index(reason))
+                fate[i] = FIRST_REASON + self.reasons.index(reason)
         names = [(entry["source"], name) for entry in part.files() for name in entry["pieces"]]
         splitting = self._splitting
         key, fixed = np.zeros(len(part), np.uint64), np.full(len(part), NO_SPLIT, np.uint8)
@@ -142,7 +142,7 @@ class _Survey:
 
     def columns(self) -> list[np.ndarray]:
         """fate (N,), digest (N, 2), key (N,) and fixed split (N,) of all pieces."""
-        empty = [np.zeros(0, np.uint8), np.zeros((0, 2), np.uint64), np.zeros(0, np.uint64), np.zeros(0, np.uint8)]
+        empty = [np.zeros(0, np.uint16), np.zeros((0, 2), np.uint64), np.zeros(0, np.uint64), np.zeros(0, np.uint8)]
         return [np.concatenate(column) for column in zip(empty, *self._columns, strict=True)]
 
     def drawn(self) -> np.ndarray:

@@ -84,7 +84,7 @@ def read_part(
 
 def _add(writer: StoreWriter, file: MusicFile, read: Reader, limits: Limits, known: _Known | None) -> bool:
     """Append a file and its pieces; whether they were known."""
-    size, sha256 = max(0, file.stamp()[0]), ""
+    size, sha256 = 0, ""
     try:
         content = file.content()
         size, sha256 = len(content), hashlib.sha256(content).hexdigest()
@@ -117,6 +117,8 @@ def _add(writer: StoreWriter, file: MusicFile, read: Reader, limits: Limits, kno
         return False
     reason = str(error).removeprefix(f"{file.path}: ")
     kind = error.kind if isinstance(error, FileError) else "damaged"
+    if not sha256:  # it could not be opened
+        size = max(0, file.stamp()[0])
     writer.add_file(file.source, sha256, size, pieces=[], kind=kind, reason=reason)
     return False
 

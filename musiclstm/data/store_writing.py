@@ -35,8 +35,8 @@ class StoreWriter:
     """Writes a store. Used as a context manager.
 
     What is written stands beside `folder` until the block ends without an error; then it takes its place. `head`
-    goes into the manifest. `finish(folder)`, if it is set, is called on the complete store before it takes its
-    place, and may write more files into it.
+    goes into the manifest. `finish(store)`, if it is set, is called on the complete store before it takes its
+    place, and may write more files into its folder.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -89,21 +89,21 @@ class StoreWriter:
         """Append files as `NoteStore.file` gives them."""
         for entry in entries:
             self._lines.write(json.dumps(entry).encode() + b"\n")
-            self._rows["lines"].write(np.array([self._lines.size], "<i8"))
+            self._rows["lines"].append(np.array([self._lines.size], "<i8"))
 
     def add(self, score: Score, *, facts: np.ndarray, sketch: np.ndarray, digest: np.ndarray, split: str) -> None:
         """Append a piece of the file that was added last, alone in its group."""
         piece = np.zeros(1, PIECE)
         for name in COLUMNS:
-            self._rows[name].write(getattr(score, name))
+            self._rows[name].append(getattr(score, name))
             piece[name] = self._rows[name].count
         piece["ticks_per_quarter"], piece["first_bar"] = score.ticks_per_quarter, score.first_bar
         piece["file"] = self._rows["lines"].count - 1
         piece["group"] = self._rows["pieces"].count
         piece["digest"], piece["split"] = digest, SPLITS.index(split)
-        self._rows["pieces"].write(piece)
-        self._rows["facts"].write(facts.reshape(1))
-        self._rows["sketches"].write(np.array([(sketch,)], ROWS["sketches"]))
+        self._rows["pieces"].append(piece)
+        self._rows["facts"].append(facts.reshape(1))
+        self._rows["sketches"].append(np.array([(sketch,)], ROWS["sketches"]))
 
     def add_pieces(self, pieces: np.ndarray, rows: Mapping[str, np.ndarray]) -> None:
         """Append an array of `PIECE`, of which `file` and `group` are those of this store and the ends of the
@@ -111,9 +111,9 @@ class StoreWriter:
         pieces = pieces.copy()
         for name in COLUMNS:
             pieces[name] += self._rows[name].count
-        self._rows["pieces"].write(pieces)
+        self._rows["pieces"].append(pieces)
         for name, column in rows.items():
-            self._rows[name].write(column)
+            self._rows[name].append(column)
 
     @property
     def num_files(self) -> int:
@@ -196,11 +196,11 @@ class _RowsWriter(_FileWriter):
     def __init__(self, path: Path, dtype: np.dtype) -> None:
         super().__init__(path)
         self.count, self._dtype = 0, dtype
-        super().write(header(dtype, 0))
+        self.write(header(dtype, 0))
 
-    def write(self, rows: np.ndarray) -> None:  # type: ignore[override]
+    def append(self, rows: np.ndarray) -> None:
         self.count += len(rows)
-        super().write(np.ascontiguousarray(rows, self._dtype).view(np.uint8).data)
+        self.write(np.ascontiguousarray(rows, self._dtype).view(np.uint8).data)
 
     def close(self) -> tuple[int, list[int]]:
         self._file.seek(0)
