@@ -9,29 +9,26 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 from filelock import FileLock, Timeout
 
 from musiclstm.console import progress, say
+from musiclstm.data.joining import Joining, forbid_drops, joining
 from musiclstm.data.music_files import MusicFile
-from musiclstm.data.plan import FIRST_REASON, KEPT, SAME, Plan, Splitting, make_plan
+from musiclstm.data.plan import Splitting
 from musiclstm.data.pool import run_chunks
 from musiclstm.data.reading import Reader, index_of_known, read_part
-from musiclstm.data.report.writing import write_report
 from musiclstm.data.selection import Selection
-from musiclstm.data.store import COLUMNS, SPLITS, VERSION, NoteStore
-from musiclstm.data.store_writing import StoreWriter, remove_remains
+from musiclstm.data.store import VERSION, NoteStore
+from musiclstm.data.store_writing import remove_remains
 from musiclstm.data.worker import Limits
 from musiclstm.errors import UserError
-from musiclstm.score import DRUMS
 
 CHUNK = 64  # files that are read into one part
-DROPS = ("damaged", "empty", "limit", "crash")  # kinds of drops that nobody asked for
 
 
 @dataclass(frozen=True)
@@ -91,19 +88,21 @@ def build_store(
         if (store := _up_to_date(folder, fingerprint)) is not None:
             say(f"Prepared before: {len(store):,} pieces in {folder} (report.html there says what was found)")
             if recipe.strict:
-                _forbid_drops(store)
+                forbid_drops(store)
             return store
         remove_remains(folder)
-        _read(chunks, files, size, folder, recipe, workers)
         head = {"source": source, "settings": recipe.settings, "fingerprint": fingerprint, "reading": recipe.reading}
+        read = False
         try:
-            lines = write_store(parts, folder, recipe, head)
+            with joining(parts, folder, recipe, head) as work:
+                _read(chunks, files, size, folder, recipe, workers, work)
+                read = True
         except UserError:
-            if not recipe.strict:
+            if read and not recipe.strict:
                 shutil.rmtree(parts_folder, ignore_errors=True)
             raise
         shutil.rmtree(parts_folder, ignore_errors=True)
-        for line in lines:
+        for line in work.lines:
             say(line)
         return NoteStore.open(folder)
 
@@ -120,8 +119,9 @@ def merge_stores(folders: Sequence[Path], folder: Path, recipe: Recipe) -> NoteS
         remove_remains(folder)
         head = {"source": source, "settings": recipe.settings, "fingerprint": None, "reading": recipe.reading}
         names = [Path(str(store.head.get("source"))).name for store in stores]
-        lines = write_store([Path(each) for each in folders], folder, recipe, head, names)
-        for line in lines:
+        with joining([Path(each) for each in folders], folder, recipe, head, names) as work:
+            pass
+        for line in work.lines:
             say(line)
         return NoteStore.open(folder)
 
@@ -173,8 +173,9 @@ def _read(
     folder: Path,
     recipe: Recipe,
     workers: int | None,
+    work: Joining | None = None,
 ) -> None:
-    """Read the chunks, each given as its part and its first file, that are not there already."""
+    """Read the chunks, each given as its part and its first file, that are not there already, and join beside it."""
     missing = [(part, first) for part, first in chunks if not _is_there(part)]
     total = sum(min(size, len(files) - first) for _, first in chunks)
     left = sum(min(size, len(files) - first) for _, first in missing)
@@ -188,122 +189,11 @@ def _read(
     reused = 0
     with progress("Reading", left, unit="files") as bar, TemporaryDirectory() as scratch:
         known = index_of_known(folder, recipe.reading, Path(scratch) / "known.npy")
-        work = partial(read_part, read=recipe.read, limits=recipe.limits, known=known)
-        for _, count in run_chunks(work, tasks, workers=workers, limits=recipe.limits):
+        reading = partial(read_part, read=recipe.read, limits=recipe.limits, known=known)
+        for _, count in run_chunks(reading, tasks, workers=workers, limits=recipe.limits):
             bar.advance(count.files)
             reused += count.known
+            if work is not None:
+                work.advance(_is_there)
     if reused:
         say(f"Took over {reused:,} files that have not changed from the store that is there")
-
-
-def write_store(
-    parts: Sequence[Path], folder: Path, recipe: Recipe, head: dict[str, Any], prefixes: Sequence[str] | None = None
-) -> list[str]:
-    """Write the store of all pieces in `parts`; the lines that say what came of it.
-
-    prefixes: for each part, what to put before the names of its files. Raises UserError where no piece is left, or
-    a file was dropped that should not be.
-    """
-    scratch = folder.with_name(f".{folder.name}.{os.getpid()}.sketches")
-    with progress("Joining", 2 * len(parts), unit="parts") as bar:
-
-        def opened() -> Iterator[NoteStore]:
-            for part in parts:
-                yield NoteStore.open(part)
-                bar.advance(1)
-
-        plan = make_plan(opened(), recipe.splitting, recipe.selection, scratch)
-        lines: list[str] = []
-        pitches = np.zeros(128, np.int64)
-
-        def finish(store: NoteStore) -> None:
-            lines.extend(write_report(store, store.folder, pitch_counts=pitches))
-            if not len(store):
-                raise UserError(f"{head['source']}: none of its files can be used. {' '.join(lines)}")
-            if recipe.strict:
-                _forbid_drops(store, lines)
-
-        with StoreWriter(folder) as writer:
-            writer.head, writer.finish = head, finish
-            names = _Names(parts, plan.ends)
-            for number, part in enumerate(opened()):
-                first = int(plan.ends[number]) - len(part)
-                pitches += _copy(part, writer, plan, first, names, prefixes[number] if prefixes else None)
-            for source, kind, reason in recipe.skipped:
-                writer.add_file(source, "", 0, pieces=[], kind=kind, reason=reason)
-    return lines
-
-
-def _forbid_drops(store: NoteStore, lines: Sequence[str] = ()) -> None:
-    dropped = [entry["source"] for entry in store.files() if entry["kind"] in DROPS]
-    if dropped:
-        for line in lines:
-            say(line)
-        some = ", ".join(dropped[:3])
-        raise UserError(
-            f"{len(dropped):,} files were dropped, which prepare.strict=true forbids: {some}"
-            f"{', ...' if len(dropped) > 3 else ''}; mend them or take them away"
-        )
-
-
-def _copy(
-    part: NoteStore, writer: StoreWriter, plan: Plan, first: int, names: _Names, prefix: str | None
-) -> np.ndarray:
-    """Write the files of a part, whose pieces begin at `first` in the plan, and the pieces that are kept.
-
-    Gives the number of their notes of each pitch, (128,), without drums.
-    """
-    base, entries, at = writer.num_files, [], 0
-    for entry in part.files():
-        found = entry["pieces"]
-        fates = plan.fate[first + at : first + at + len(found)]
-        why = [_why(plan, first + at + i, names) for i in np.flatnonzero(fates != KEPT)]
-        entry["pieces"] = [name for name, fate in zip(found, fates, strict=True) if fate == KEPT]
-        if found and not entry["pieces"]:
-            entry["status"], (entry["kind"], entry["reason"]) = "dropped", why[0]
-        elif why:
-            entry["remarks"] += [f"{len(why)} of its {len(found)} pieces left out ({why[0][1]})"]
-        at += len(found)
-        if prefix is not None:
-            entry["source"] = f"{prefix}/{entry['source']}"
-            entry["pieces"] = [f"{prefix}/{name}" for name in entry["pieces"]]
-        entries.append(entry)
-    writer.add_lines(entries)
-    own = slice(first, first + len(part))
-    kept = plan.fate[own] == KEPT
-    pieces = part.pieces[kept]
-    pieces["file"] += base
-    pieces["group"], pieces["split"] = plan.group[own][kept], plan.split[own][kept]
-    rows = {}
-    for name in COLUMNS:
-        lengths = np.diff(part.pieces[name], prepend=0)
-        rows[name] = part.rows(name)
-        if not kept.all():
-            rows[name] = rows[name][np.repeat(kept, lengths)]
-        pieces[name] = np.cumsum(lengths[kept])
-    writer.add_pieces(pieces, {**rows, "facts": part.facts[kept], "sketches": part.rows("sketches")[kept]})
-    notes = rows["notes"]
-    return np.bincount(notes["pitch"][notes["program"] != DRUMS], minlength=128)[:128]
-
-
-def _why(plan: Plan, piece: int, names: _Names) -> tuple[str, str]:
-    """Kind and reason of a drop."""
-    fate = int(plan.fate[piece])
-    if fate >= FIRST_REASON:
-        return "selection", plan.reasons[fate - FIRST_REASON]
-    like, split = names(int(plan.like[piece])), SPLITS[int(plan.split[int(plan.like[piece])])]
-    if fate == SAME:
-        return "duplicate", f"the same music as {like}"
-    return "split", f"a near duplicate of {like}, which is in the {split} split"
-
-
-class _Names:
-    """What pieces are called, by their number in all parts together."""
-
-    def __init__(self, parts: Sequence[Path], ends: np.ndarray) -> None:
-        self._ends = ends
-        self._open = lru_cache(maxsize=8)(lambda part: NoteStore.open(parts[part]))
-
-    def __call__(self, piece: int) -> str:
-        part = int(np.searchsorted(self._ends, piece, "right"))
-        return self._open(part).name(piece - (int(self._ends[part - 1]) if part else 0))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from musiclstm.data.keys import find_key
 from musiclstm.score import DRUMS, Score
 
 _MASK = DRUMS // 8 + 1  # bytes that hold a bit for each program and one for drums
+_PITCH_CLASS = np.arange(256) % 12
 
 FACTS = np.dtype(
     [
@@ -33,23 +36,47 @@ FACTS = np.dtype(
 
 def facts(score: Score) -> np.ndarray:
     """The row of `FACTS`, of shape (), of a score that has notes."""
-    notes, row = score.notes, np.zeros((), FACTS)
-    start, end = notes["start"], np.maximum(notes["end"], notes["start"] + 1)
-    last = int(end.max())
-    drums = notes["program"] == DRUMS
-    row["notes"], row["drums"] = len(notes), np.count_nonzero(drums) / len(notes)
-    row["tracks"] = np.count_nonzero(np.bincount(notes["track"]))
-    row["programs"] = np.packbits(np.bincount(notes["program"], minlength=8 * _MASK)[: 8 * _MASK] > 0)
-    _tempo(row, score, last)
-    _meter(row, score, last)
-    pitch = notes["pitch"]
+    return facts_of([score]).reshape(())
+
+
+def facts_of(scores: Sequence[Score]) -> np.ndarray:
+    """The `facts` of each of N scores: (N,) of `FACTS`. Raises ValueError where one has no notes."""
+    rows = np.zeros(len(scores), FACTS)
+    if not len(rows):
+        return rows
+    counts = np.array([len(score.notes) for score in scores])
+    if not counts.all():
+        raise ValueError("a score without notes")
+    names = ("start", "end", "pitch", "program", "track")
+    start, end, pitch, program, track = (np.concatenate([score.notes[name] for score in scores]) for name in names)
+    end = np.maximum(end, start + 1)
+    first = np.cumsum(counts) - counts
+    drums = program == DRUMS
+    pitched = counts
+    rows["notes"], rows["tracks"] = counts, 1
+    if track.any():
+        rows["tracks"] = [np.count_nonzero(np.bincount(each)) for each in np.split(track, first[1:])]
+    piece = np.repeat(np.arange(len(rows)), counts)
+    occur = np.zeros((len(rows), 8 * _MASK), bool)
+    occur[piece, program] = True
+    rows["programs"] = np.packbits(occur, axis=1)
+    for i, last in enumerate(np.maximum.reduceat(end, first).tolist()):
+        _tempo(rows[i : i + 1], scores[i], last)
+        _meter(rows[i : i + 1], scores[i], last)
     if drums.any():
-        start, end, pitch = start[~drums], end[~drums], pitch[~drums]
-    row["lowest"], row["highest"] = (pitch.min(), pitch.max()) if len(pitch) else (0, 0)
-    row["polyphony"] = _most_at_once(start, end)
-    sounding = np.bincount(pitch, end - start.astype(np.float64), minlength=132)[:132]
-    row["key"] = find_key(sounding.reshape(11, 12).sum(0))
-    return row
+        rest = np.flatnonzero(~drums)
+        start, end, pitch, piece = start[rest], end[rest], pitch[rest], piece[rest]
+        pitched = np.bincount(piece, minlength=len(rows))
+        rows["drums"] = (counts - pitched) / counts
+    some = np.flatnonzero(pitched)
+    if len(some):
+        first = (np.cumsum(pitched) - pitched)[some]
+        rows["lowest"][some] = np.minimum.reduceat(pitch, first)
+        rows["highest"][some] = np.maximum.reduceat(pitch, first)
+        rows["polyphony"][some] = _most_at_once(start, end, first)
+    lasting = np.bincount(piece * 12 + _PITCH_CLASS[pitch], end - start, 12 * len(rows))
+    rows["key"] = [find_key(each) for each in lasting.reshape(-1, 12)]
+    return rows
 
 
 def unpack_programs(masks: np.ndarray) -> np.ndarray:
@@ -61,8 +88,12 @@ def _tempo(row: np.ndarray, score: Score, last: int) -> None:
     tempos = score.tempos["microseconds"]
     if len(tempos) > 1:
         tempos = tempos[score.tempos["tick"] < last]
-    row["tempos"], row["bpm_lowest"], row["bpm_highest"] = len(tempos), 60e6 / tempos.max(), 60e6 / tempos.min()
-    seconds = float(score.seconds(last))
+    values = tempos.tolist()
+    row["tempos"], row["bpm_lowest"], row["bpm_highest"] = len(values), 60e6 / max(values), 60e6 / min(values)
+    if len(score.tempos) == 1:  # as `Score.seconds` has it, which takes its time
+        seconds = last * (values[0] / (1e6 * score.ticks_per_quarter))
+    else:
+        seconds = float(score.seconds(last))
     # all quarters over all minutes are the mean tempo, weighted by time
     row["seconds"], row["bpm"] = seconds, 60 * last / score.ticks_per_quarter / seconds
 
@@ -80,10 +111,14 @@ def _meter(row: np.ndarray, score: Score, last: int) -> None:
     row["numerator"], row["denominator"] = meters["numerator"][longest], meters["denominator"][longest]
 
 
-def _most_at_once(start: np.ndarray, end: np.ndarray) -> int:
-    if not len(start):
-        return 0
+def _most_at_once(start: np.ndarray, end: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """The most notes that sound at once in each of the pieces that begin at `first`."""
+    longest = np.maximum.reduceat(end, first).astype(np.int64)
+    apart = np.repeat(np.cumsum(longest) - longest, np.diff(first, append=len(start)))  # no piece sounds into another
     # one number to sort by for each beginning (odd) and end: at one tick, ends come first
-    events = np.concatenate([start.astype(np.int64) * 2 + 1, end.astype(np.int64) * 2])
+    events = np.concatenate([(start + apart) * 2 + 1, (end + apart) * 2])
     events.sort(kind="stable")  # which is quick where much is in order, as it is here
-    return int(np.cumsum((events & 1) * 2 - 1).max())
+    # of what stands before the i-th beginning, i are beginnings and the rest are ends
+    sounding = np.arange(1, 2 * len(start), 2) - np.flatnonzero((events & 1) == 1)
+    most: np.ndarray = np.maximum.reduceat(sounding, first)
+    return most

@@ -22,7 +22,8 @@ _COMMON = (30, 12)  # and that many of all hashes, or half of the smaller set: m
 _NEIGHBOURS = 4  # a sketch is compared with that many after it among those that share a hash,
 _MANY = 16  # but where that many follow it, with the next alone: other hashes tell whether that means anything
 
-_PASSES = 64  # a power of two: each takes the hashes of one remainder, so that few are in memory at once
+_PASSES = 64  # powers of two up to this: each pass takes the hashes of one remainder, so that few are in memory at once
+_PASS = 1 << 15  # hashes in a pass, where fewer passes do
 _BLOCK = 1 << 15  # hashes whose neighbours are sought at once
 _CHUNK = 2048  # rows, or pairs of rows, in memory at once
 _PAGES = 128  # rows read singly before the memory map gives back its pages
@@ -45,8 +46,11 @@ def group(sketches: np.ndarray) -> np.ndarray:
     leads = np.zeros(len(rows), bool)
     leads[first] = True
     groups = np.arange(len(first), dtype=np.int64)
-    for remainder in range(_PASSES):
-        entries = _entries(rows, number, leads, remainder, counts[remainder])
+    passes = 2  # of even hashes and of odd ones
+    while passes < _PASSES and len(rows) * SKETCH.shape[0] > passes * _PASS:
+        passes *= 2
+    for remainder in range(passes):
+        entries = _entries(rows, number, leads, (remainder, passes), int(counts[remainder::passes].sum()))
         for begin in range(0, len(entries), _BLOCK):
             pairs = _neighbours(entries[begin : begin + _BLOCK + _MANY], len(groups))
             _join(groups, pairs, rows, first, remainder % 2)
@@ -115,15 +119,16 @@ def _distinct(rows: _Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return number, order[begins], counts
 
 
-def _entries(rows: _Rows, number: np.ndarray, leads: np.ndarray, remainder: int, count: int) -> np.ndarray:
-    """Of the sketches in the rows that lead, the hashes of one remainder, each above the sketch's number: uint64,
-    ascending, at most `count`."""
+def _entries(rows: _Rows, number: np.ndarray, leads: np.ndarray, taken: tuple[int, int], count: int) -> np.ndarray:
+    """Of the sketches in the rows that lead, the hashes that leave a remainder when divided by a power of two, each
+    above the sketch's number: uint64, ascending, at most `count`."""
+    remainder, divisor = taken
     entries = np.empty(count, np.uint64)
     filled = 0
     for begin, chunk in rows.chunks():
         hashes = chunk[:, _FAMILIES[remainder % 2]]
         place = slice(begin, begin + len(chunk))
-        row, column = np.divmod(np.flatnonzero((hashes & np.uint32(_PASSES - 1)) == remainder), hashes.shape[1])
+        row, column = np.divmod(np.flatnonzero((hashes & np.uint32(divisor - 1)) == remainder), hashes.shape[1])
         found = hashes[row, column]
         chosen = (leads[place] & (hashes[:, _FEWEST - 1] != NONE))[row] & (found != NONE)
         last = filled + np.count_nonzero(chosen)
@@ -168,7 +173,7 @@ def _alike(a: np.ndarray, b: np.ndarray, family: int) -> np.ndarray:
     known = np.minimum(a[:, -1:], b[:, -1:])
     sizes = [((side <= known) & (side != NONE)).sum(1) for side in (a, b)]
     smaller = np.minimum(*sizes)
-    both = np.sort(np.concatenate([a, b], 1), 1)
+    both = np.sort(np.concatenate([a, b], 1), 1, kind="stable")  # quick, for each of the two is sorted
     shared = ((both[:, 1:] == both[:, :-1]) & (both[:, 1:] != NONE)).sum(1)
     whole = np.add(*sizes) - shared if family else smaller
     least = np.minimum(known[:, 0] / float(NONE) * _COMMON[family], smaller / 2)

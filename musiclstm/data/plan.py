@@ -6,7 +6,7 @@ All that is held of a piece is a few numbers, so that memory does not depend on 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,20 +65,82 @@ class Plan:
     split: np.ndarray
 
 
-def make_plan(parts: Iterable[NoteStore], splitting: Splitting, selection: Selection, scratch: Path) -> Plan:
-    """The plan for the pieces of all parts. `scratch` is a file that is written and removed."""
-    survey = _Survey(splitting, selection)
-    try:
-        with scratch.open("wb") as sketches:
-            for part in parts:
-                survey.add(part)
-                sketches.write(part.rows("sketches").tobytes())
-        return _plan(survey, splitting, scratch)
-    finally:
-        scratch.unlink(missing_ok=True)
+class Survey:
+    """Gathers what the plan is made of, part by part. Used as a context manager; `scratch` is a file of its own."""
+
+    def __init__(self, splitting: Splitting, selection: Selection, scratch: Path) -> None:
+        self._splitting, self._selection, self._scratch = splitting, selection, scratch
+        self.reasons: list[str] = []
+        self.counts: list[int] = []  # of pieces in each part
+        self._columns: list[list[np.ndarray]] = []
+        self._drawn: list[np.ndarray] = []
+        self._seen: list[np.ndarray] = []  # the digests so far, ascending in each array
+
+    def __enter__(self) -> Survey:
+        self._sketches = self._scratch.open("wb")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._sketches.close()
+        self._scratch.unlink(missing_ok=True)
+
+    def plan(self) -> Plan:
+        """The plan for the pieces of all parts that were added."""
+        self._sketches.close()
+        return _plan(self, self._splitting, self._scratch)
+
+    def add(self, part: NoteStore) -> np.ndarray:
+        """Look at the pieces of the next part. Gives which are kept as far as one can tell, bool, one for each."""
+        fate = np.zeros(len(part), np.uint16)
+        for i, row in enumerate(part.facts if self._selection != Selection() else ()):
+            if reason := self._selection.refuse(row):
+                if reason not in self.reasons:
+                    self.reasons.append(reason)
+                fate[i] = FIRST_REASON + self.reasons.index(reason)
+        names = [(entry["source"], name) for entry in part.files() for name in entry["pieces"]]
+        splitting = self._splitting
+        key, fixed = np.zeros(len(part), np.uint64), np.full(len(part), NO_SPLIT, np.uint8)
+        if splitting.group_by is not None:
+            key[:] = [_number(splitting.group_by(*name)) for name in names]
+        if splitting.as_they_are:
+            fixed[:] = part.pieces["split"]
+        elif splitting.given is not None:
+            fixed[:] = [SPLITS.index(splitting.given[source]) for source, _ in names]
+        else:
+            self._drawn.append(np.array([draw(splitting.seed, name) for _, name in names]))
+        self.counts.append(len(part))
+        digest = part.pieces["digest"].copy()
+        self._columns.append([fate, digest, key, fixed])
+        self._sketches.write(part.rows("sketches").tobytes())
+        kept = fate == KEPT
+        kept[kept] = self._first_seen(digest[kept, 0])
+        return kept
+
+    def _first_seen(self, keys: np.ndarray) -> np.ndarray:
+        """Which of these keys are not among those of earlier calls, nor stand before in `keys`."""
+        new = np.zeros(len(keys), bool)
+        new[np.unique(keys, return_index=True)[1]] = True
+        for seen in self._seen:
+            places = np.minimum(np.searchsorted(seen, keys), len(seen) - 1)
+            new &= seen[places] != keys
+        if new.any():
+            self._seen.append(np.sort(keys[new]))
+        while len(self._seen) > 1 and len(self._seen[-2]) < 2 * len(self._seen[-1]):  # so that there are few arrays
+            last = self._seen.pop()
+            self._seen[-1] = np.sort(np.append(self._seen[-1], last))
+        return new
+
+    def columns(self) -> list[np.ndarray]:
+        """fate (N,), digest (N, 2), key (N,) and fixed split (N,) of all pieces."""
+        empty = [np.zeros(0, np.uint16), np.zeros((0, 2), np.uint64), np.zeros(0, np.uint64), np.zeros(0, np.uint8)]
+        return [np.concatenate(column) for column in zip(empty, *self._columns, strict=True)]
+
+    def drawn(self) -> np.ndarray:
+        """(N,) the numbers that decide on the split."""
+        return np.concatenate([np.zeros(0), *self._drawn])
 
 
-def _plan(survey: _Survey, splitting: Splitting, sketches: Path) -> Plan:
+def _plan(survey: Survey, splitting: Splitting, sketches: Path) -> Plan:
     fate, digest, key, fixed = survey.columns()
     like = _same_as(digest, fate, fixed)
     fate[like >= 0] = SAME
@@ -106,48 +168,6 @@ def _plan(survey: _Survey, splitting: Splitting, sketches: Path) -> Plan:
     sides = np.zeros(len(fate), np.uint8)
     sides[kept] = split
     return Plan(np.cumsum(survey.counts), fate, survey.reasons, like, whole, sides)
-
-
-class _Survey:
-    """Gathers what the plan is made of, part by part."""
-
-    def __init__(self, splitting: Splitting, selection: Selection) -> None:
-        self._splitting, self._selection = splitting, selection
-        self.reasons: list[str] = []
-        self.counts: list[int] = []  # of pieces in each part
-        self._columns: list[list[np.ndarray]] = []
-        self._drawn: list[np.ndarray] = []
-
-    def add(self, part: NoteStore) -> None:
-        """Look at the pieces of one part."""
-        fate = np.zeros(len(part), np.uint16)
-        for i, row in enumerate(part.facts):
-            if reason := self._selection.refuse(row):
-                if reason not in self.reasons:
-                    self.reasons.append(reason)
-                fate[i] = FIRST_REASON + self.reasons.index(reason)
-        names = [(entry["source"], name) for entry in part.files() for name in entry["pieces"]]
-        splitting = self._splitting
-        key, fixed = np.zeros(len(part), np.uint64), np.full(len(part), NO_SPLIT, np.uint8)
-        if splitting.group_by is not None:
-            key[:] = [_number(splitting.group_by(*name)) for name in names]
-        if splitting.as_they_are:
-            fixed[:] = part.pieces["split"]
-        elif splitting.given is not None:
-            fixed[:] = [SPLITS.index(splitting.given[source]) for source, _ in names]
-        else:
-            self._drawn.append(np.array([draw(splitting.seed, name) for _, name in names]))
-        self.counts.append(len(part))
-        self._columns.append([fate, part.pieces["digest"].copy(), key, fixed])
-
-    def columns(self) -> list[np.ndarray]:
-        """fate (N,), digest (N, 2), key (N,) and fixed split (N,) of all pieces."""
-        empty = [np.zeros(0, np.uint16), np.zeros((0, 2), np.uint64), np.zeros(0, np.uint64), np.zeros(0, np.uint8)]
-        return [np.concatenate(column) for column in zip(empty, *self._columns, strict=True)]
-
-    def drawn(self) -> np.ndarray:
-        """(N,) the numbers that decide on the split."""
-        return np.concatenate([np.zeros(0), *self._drawn])
 
 
 def _number(key: str | None) -> int:

@@ -40,6 +40,7 @@ Result = TypeVar("Result")
 OUTSIDE_SECONDS = 300.0  # for what is no item's work: starting, writing out
 ATTEMPTS = 3  # deaths of a chunk's workers outside of its items, after which it is given up
 POLL_SECONDS = 0.2
+BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 FROM_OUTSIDE = {-9, -15, 255}  # SIGKILL, SIGTERM, the server of workers gone: not what a parser does to itself
 
 
@@ -281,9 +282,14 @@ def _starting(*, hide_main: bool) -> Iterator[None]:
         sys.modules["__main__"] = ModuleType("__main__")
     if own:
         multiprocessing.set_start_method("spawn", force=True)
+    # there is a worker for each core: threads of theirs would be in the way, in the server of workers most of all
+    threads = os.environ.get(BLAS_THREADS)
+    os.environ.setdefault(BLAS_THREADS, "1")
     try:
         yield
     finally:
+        if threads is None:
+            del os.environ[BLAS_THREADS]
         sys.modules["__main__"] = main
         if own:
             multiprocessing.set_start_method(method, force=True)

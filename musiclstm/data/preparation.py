@@ -22,7 +22,7 @@ from musiclstm.data.store import NoteStore
 from musiclstm.data.worker import Limits
 from musiclstm.errors import UserError
 
-READING = "files 2"  # of what `read_music` makes of a file; to be changed whenever that changes
+READING = "files 3"  # of what `read_music` makes of a file; to be changed whenever that changes
 
 
 def prepare(

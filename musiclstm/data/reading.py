@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from musiclstm.data.facts import facts
+from musiclstm.data.facts import facts_of
 from musiclstm.data.music_files import MusicFile
-from musiclstm.data.near_duplicates import sketch
-from musiclstm.data.store import COLUMNS, SPLITS, NoteStore
-from musiclstm.data.store_writing import StoreWriter
+from musiclstm.data.sketches import sketches
+from musiclstm.data.store import COLUMNS, ROWS, NoteStore
+from musiclstm.data.store_writing import StoreWriter, file_entry
 from musiclstm.data.worker import Limits
 from musiclstm.errors import FileError, UserError
 from musiclstm.midi import read_midi_bytes
@@ -23,6 +23,7 @@ from musiclstm.notation import read_scores
 from musiclstm.score import Score
 
 KNOWN = np.dtype([("key", "<u8"), ("file", "<i8"), ("piece", "<i8")])  # by key, of sha256 the first bytes
+BATCH = 1 << 14  # notes that are looked at together
 LASTING = ("damaged", "empty", "selection")  # why a file is dropped that will be dropped for the same reason tomorrow
 
 
@@ -71,56 +72,91 @@ def read_part(
     part, files = chunk
     reused = 0
     with StoreWriter(part) as writer:
+        batch = _Batch(writer, limits)
         for number, file in enumerate(files):
             begin(number)
             if number in lost:
                 kind, reason = lost[number]
-                writer.add_file(file.source, "", max(0, file.stamp()[0]), pieces=[], kind=kind, reason=reason)
+                batch.add(file_entry(file.source, "", max(0, file.stamp()[0]), pieces=[], kind=kind, reason=reason))
                 continue
-            reused += _add(writer, file, read, limits, _Known.open(*known) if known else None)
+            reused += _add(batch, file, read, _Known.open(*known) if known else None)
+        batch.write()
         begin(-1)
     return Count(len(files), reused)
 
 
-def _add(writer: StoreWriter, file: MusicFile, read: Reader, limits: Limits, known: _Known | None) -> bool:
+class _Batch:
+    """Files that were read, whose pieces are looked at and written together: that is quicker than one by one."""
+
+    def __init__(self, writer: StoreWriter, limits: Limits) -> None:
+        self.writer, self.limits = writer, limits
+        self._files: list[tuple[dict[str, Any], Sequence[Score]]] = []
+        self._notes = 0
+
+    def add(self, entry: dict[str, Any], scores: Sequence[Score] = ()) -> None:
+        """Append a file and its pieces. It is written at once if it is large, while a worker's death is its fault."""
+        self._files.append((entry, scores))
+        self._notes += sum(map(len, scores))
+        if self._notes >= BATCH:
+            self.write()
+
+    def write(self) -> None:
+        """Write what was added."""
+        files, self._files, self._notes = self._files, [], 0
+        if not files:
+            return
+        scores = [score for _, those in files for score in those]
+        try:
+            rows = {"facts": facts_of(scores), "sketches": sketches(scores).view(ROWS["sketches"])[:, 0]}
+            digests = [digest(score) for score in scores]
+        except Exception as error:
+            if len(files) > 1:  # the others are not to blame
+                for file in files:
+                    self.add(*file)
+                    self.write()
+                return
+            kind, reason = _why(error, self.limits)
+            ((entry, _),) = files
+            known = (entry["source"], entry["sha256"], entry["bytes"])
+            files = [(file_entry(*known, pieces=[], kind=kind, reason=reason), ())]
+            scores, digests, rows = [], [], {}
+        places = np.repeat(np.arange(len(files)), [len(those) for _, those in files]) + self.writer.num_files
+        self.writer.add_lines([entry for entry, _ in files])
+        if scores:
+            self.writer.add_scores(scores, places, digests, rows)
+
+
+def _add(batch: _Batch, file: MusicFile, read: Reader, known: _Known | None) -> bool:
     """Append a file and its pieces; whether they were known."""
     size, sha256 = 0, ""
     try:
         content = file.content()
         size, sha256 = len(content), hashlib.sha256(content).hexdigest()
-        if known is not None and known.add(writer, file, size, sha256):
+        if known is not None and known.add(batch, file, size, sha256):
             return True
         music = read(file, content)
-        rows = [(facts(score), sketch(score), digest(score)) for score in music.scores]
-    except MemoryError:
-        kind, reason = limits.too_large()
-        error: UserError = FileError(reason, kind=kind)
-    except RecursionError:
-        error = FileError("nested so deeply that its parser gave up", kind="damaged")
-    except UserError as user_error:
-        error = user_error
-    except Exception as exception:  # whatever a parser throws, it costs this file alone
-        why = " ".join(f"{type(exception).__name__}: {exception}".split())
-        error = FileError(f"its parser failed ({why})", kind="damaged")
-    else:
-        writer.add_file(
-            file.source,
-            sha256,
-            size,
-            pieces=_names(file, len(music.scores)),
-            repairs=list(music.repairs),
-            remarks=list(music.remarks),
-        )
-        for score, (row, hashes, whole) in zip(music.scores, rows, strict=True):
-            # the split is drawn when all pieces are known; until then it says nothing
-            writer.add(score, facts=row, sketch=hashes, digest=whole, split=SPLITS[0])
+    except Exception as error:  # whatever a parser throws, it costs this file alone
+        kind, reason = _why(error, batch.limits)
+        if not sha256:  # it could not be opened
+            size = max(0, file.stamp()[0])
+        reason = reason.removeprefix(f"{file.path}: ")
+        batch.add(file_entry(file.source, sha256, size, pieces=[], kind=kind, reason=reason))
         return False
-    reason = str(error).removeprefix(f"{file.path}: ")
-    kind = error.kind if isinstance(error, FileError) else "damaged"
-    if not sha256:  # it could not be opened
-        size = max(0, file.stamp()[0])
-    writer.add_file(file.source, sha256, size, pieces=[], kind=kind, reason=reason)
+    names = _names(file, len(music.scores))
+    entry = file_entry(file.source, sha256, size, pieces=names, repairs=music.repairs, remarks=music.remarks)
+    batch.add(entry, music.scores)
     return False
+
+
+def _why(error: Exception, limits: Limits) -> tuple[str, str]:
+    """Kind and reason of a drop."""
+    if isinstance(error, MemoryError):
+        return limits.too_large()
+    if isinstance(error, RecursionError):
+        return "damaged", "nested so deeply that its parser gave up"
+    if isinstance(error, UserError):
+        return error.kind if isinstance(error, FileError) else "damaged", str(error)
+    return "damaged", f"its parser failed ({' '.join(f'{type(error).__name__}: {error}'.split())})"
 
 
 def _names(file: MusicFile, count: int) -> list[str]:
@@ -176,26 +212,27 @@ class _Known:
     def open(cls, folder: Path, index: Path) -> _Known:
         return cls(folder, index)
 
-    def add(self, writer: StoreWriter, file: MusicFile, size: int, sha256: str) -> bool:
+    def add(self, batch: _Batch, file: MusicFile, size: int, sha256: str) -> bool:
         """Append what is known of a file with this hash; False where nothing is."""
         at = int(np.searchsorted(self.keys, np.uint64(_key(sha256))))
         while at < len(self.keys) and self.keys[at] == _key(sha256):
             number, piece = int(self.rows["file"][at]), int(self.rows["piece"][at])
             entry = self.store.file(number)
             if entry["sha256"] == sha256 and os.path.splitext(entry["source"])[1] == os.path.splitext(file.source)[1]:
-                self._take(writer, file, size, entry, piece)
+                self._take(batch, file, size, entry, piece)
                 return True
             at += 1
         return False
 
-    def _take(self, writer: StoreWriter, file: MusicFile, size: int, entry: dict[str, Any], piece: int) -> None:
+    def _take(self, batch: _Batch, file: MusicFile, size: int, entry: dict[str, Any], piece: int) -> None:
         known = {key: entry[key] for key in ("sha256", "kind", "reason", "repairs", "remarks")}
-        writer.add_file(file.source, size=size, pieces=_names(file, len(entry["pieces"])), **known)
-        for i in range(piece, piece + len(entry["pieces"])):
-            writer.add(
-                self.store[i],
-                facts=self.store.facts[i],
-                sketch=self.store.rows("sketches", i, i + 1)["sketch"][0],
-                digest=self.store.pieces["digest"][i],
-                split=SPLITS[0],
-            )
+        batch.write()  # what comes before it
+        writer, count = batch.writer, len(entry["pieces"])
+        own = slice(piece, piece + count)
+        writer.add_lines([file_entry(file.source, size=size, pieces=_names(file, count), **known)])
+        writer.add_scores(
+            [self.store[i] for i in range(piece, piece + count)],
+            np.full(count, writer.num_files - 1),
+            self.store.pieces["digest"][own],
+            {"facts": self.store.facts[own], "sketches": self.store.rows("sketches", own.start, own.stop)},
+        )

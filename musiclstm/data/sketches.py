@@ -8,6 +8,8 @@ know nothing but which notes are struck together, and that in proportion to how 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from musiclstm.score import DRUMS, Score
@@ -27,6 +29,7 @@ _AROUND = 32  # notes that tell how densely notes follow each other
 _TOGETHER = (3, 5)  # of the mean time from note to note: what is closer is struck together
 _HELD = (17, 20)  # of a note's length: what begins later follows it, and is not under it
 _REACH = 16  # onsets: over how many a note of the melody is held at most
+_SPARE = 4  # times as many hashes are sorted as are kept, lest too few of them be different
 _ODD = 0x9E3779B97F4A7C15
 
 
@@ -36,42 +39,58 @@ def sketch(score: Score) -> np.ndarray:
     Key, tempo, ticks per quarter, velocity, program and track do not change it. Drums, which have no key, count
     where there are hardly any other notes.
     """
-    notes = score.notes
-    drums = notes["program"] == DRUMS
-    chosen = ~drums if drums.any() else slice(None)
-    start, end, pitch = (notes[name][chosen].astype(np.int64) for name in ("start", "end", "pitch"))
-    texture, melody = _pitched(start, end, pitch)
-    if len(start) < _FEW and len(start) < len(notes):
-        melody = np.append(melody, _drums(notes["start"][drums].astype(np.int64), notes["pitch"][drums]))
-    # the lowest bit keeps texture and melody apart, whatever their hashes
-    return np.append(_smallest(texture & ~np.uint32(1), TEXTURE), _smallest(melody | np.uint32(1), MELODY))
+    found: np.ndarray = sketches([score])[0]
+    return found
 
 
-def _smallest(hashes: np.ndarray, count: int) -> np.ndarray:
-    for limit in (int(NONE) // (1 + len(hashes) // (8 * count)), NONE):  # few are sorted, where those are enough
-        ordered = np.sort(hashes[hashes < limit])
-        distinct = np.ones(len(ordered), bool)
-        np.not_equal(ordered[1:], ordered[:-1], out=distinct[1:])
-        ordered = ordered[distinct][:count]
-        if len(ordered) == count:
-            return ordered
-    return np.append(ordered, np.full(count - len(ordered), NONE))
+def sketches(scores: Sequence[Score]) -> np.ndarray:
+    """The `sketch` of each of N scores: an array of `SKETCH`, (N, ...)."""
+    found = np.full((len(scores), TEXTURE + MELODY), NONE)
+    drums = [score.notes["program"] == DRUMS for score in scores]
+    notes = [score.notes[~hit] if hit.any() else score.notes for score, hit in zip(scores, drums, strict=True)]
+    some = [i for i, those in enumerate(notes) if len(those)]
+    if some:
+        found[some, :TEXTURE], found[some, TEXTURE:] = _pitched([notes[i] for i in some])
+    for i, (score, hit) in enumerate(zip(scores, drums, strict=True)):
+        if len(notes[i]) < _FEW and len(notes[i]) < len(score):
+            hits = score.notes[hit]
+            hashes = _drums(hits["start"].astype(np.int64), hits["pitch"]) | np.uint32(1)
+            found[i, TEXTURE:] = _fewest(np.append(found[i, TEXTURE:], hashes), MELODY)
+    return found
 
 
-def _pitched(start: np.ndarray, end: np.ndarray, pitch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The hashes of texture and melody. `start` ascends."""
-    if len(start) == 0:
-        return np.zeros(0, np.uint32), np.zeros(0, np.uint32)
+def _pitched(pieces: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The smallest hashes of texture and melody, (N, TEXTURE) and (N, MELODY), of the notes of N pieces, none empty."""
+    counts = np.array([len(notes) for notes in pieces])
+    start, end, pitch = (
+        np.concatenate([notes[name] for notes in pieces], dtype=np.int64) for name in ("start", "end", "pitch")
+    )
     # by onset, then pitch; what two tracks play in unison is one note
-    keys = (_onsets(start) << 7) + pitch
+    keys = (_onsets(start, counts) << 7) + pitch
     order = np.argsort(keys, kind="stable")
-    keys = keys[order]
-    once = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
-    keys, start, end = keys[once], start[order[once]], np.maximum.reduceat(end[order], once)
+    keys, start, end = keys[order], start[order], end[order]
+    first = np.append(True, keys[1:] != keys[:-1])
+    if not first.all():
+        once, again = np.flatnonzero(first), np.flatnonzero(~first)
+        ends = end[once]
+        np.maximum.at(ends, np.searchsorted(once, again) - 1, end[again])
+        counts = _remaining(once, counts)
+        keys, start, end = keys[once], start[once], ends
     pitch, onset = keys & 127, keys >> 7
-    top = np.append(onset[1:] != onset[:-1], True)
-    intervals = np.diff(_top_line(pitch[top], start[top], end[top]))
-    return _hash_texture(pitch), _hash_runs(_RANDOM[intervals + 256])
+    texture = _texture(pitch, counts)
+    top = np.flatnonzero(np.append(onset[1:] != onset[:-1], True))
+    tops = _remaining(top, counts)
+    # pieces are moved apart, so that no note is held into another piece
+    longest = np.maximum.reduceat(end, np.cumsum(counts) - counts)
+    apart = np.repeat(np.cumsum(longest) - longest, tops)
+    pitch = pitch[top]
+    line = np.flatnonzero(_top_line(pitch, start[top] + apart, end[top] + apart))
+    return texture, _melody(pitch[line], _remaining(line, tops))
+
+
+def _remaining(chosen: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """How many of the ascending places `chosen` are of each piece: pieces of so many `counts` follow each other."""
+    return np.diff(np.searchsorted(chosen, np.cumsum(counts)), prepend=0)
 
 
 def _drums(start: np.ndarray, pitch: np.ndarray) -> np.ndarray:
@@ -87,56 +106,121 @@ def _drums(start: np.ndarray, pitch: np.ndarray) -> np.ndarray:
     return _hash_runs(_mix(struck[1:-1]) + _RANDOM[ratios + 256])
 
 
-def _onsets(start: np.ndarray) -> np.ndarray:
-    """Counts onsets: int64, the same number for notes that are struck together. `start` ascends."""
+def _onsets(start: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
+    """Counts onsets: int64, the same number for notes that are struck together. `start` ascends in each of the pieces
+    of so many `counts`, by default one."""
     onsets = np.zeros(len(start), np.int64)
-    gaps = np.diff(start)
-    if len(gaps) == 0:
-        return onsets
-    around = min(_AROUND, len(gaps))
-    spans = start[around:] - start[:-around]
-    at, last = np.arange(len(gaps)), len(spans) - 1
-    # the denser side of the two, so that a rest does not make one onset of the notes beside it
-    span = np.minimum(spans[np.clip(at - around + 1, 0, last)], spans[np.minimum(at, last)])
     part, parts = _TOGETHER
-    np.cumsum(gaps * (around * parts) > span * part, out=onsets[1:])
+    gaps = np.diff(start)
+    # from each note, how long so many take: of the spans that end and that begin at a gap the denser, so that a rest
+    # does not make one onset of the notes beside it
+    after = np.zeros(len(start), np.int64)
+    np.subtract(start[_AROUND:], start[:-_AROUND], out=after[:-_AROUND])
+    before = np.zeros(len(start), np.int64)
+    before[_AROUND - 1 :] = after[: 1 - _AROUND]
+    short = []
+    first = 0
+    for count in [len(start)] if counts is None else counts.tolist():
+        last = first + count - 1
+        if count > _AROUND:  # at its ends, those nearest to them
+            before[first : first + _AROUND - 1] = after[first]
+            after[last - _AROUND + 1 : last] = after[last - _AROUND]
+        else:
+            short.append((first, last))
+        first += count
+    apart = gaps * (_AROUND * parts) > np.minimum(before, after)[:-1] * part
+    for first, last in short:
+        apart[first:last] = gaps[first:last] * ((last - first) * parts) > (start[last] - start[first]) * part
+    if counts is not None:
+        apart[np.cumsum(counts)[:-1] - 1] = True
+    np.cumsum(apart, out=onsets[1:])
     return onsets
 
 
 def _top_line(pitch: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Of the highest pitches of successive onsets those above which no earlier one is still held."""
+    """Of the highest pitches of successive onsets, bool: those above which no earlier one is still held."""
     part, parts = _HELD
-    until = np.searchsorted(start * parts, start * parts + (end - start) * part)
-    held = np.minimum(until - np.arange(1, len(pitch) + 1), min(_REACH, len(pitch) - 1)).astype(np.uint8)
+    until = start * parts + (end - start) * part
+    start = start * parts
     low = pitch.astype(np.uint8)  # bytes are compared many at a time
-    under = np.zeros(len(pitch), bool)
-    for i in range(1, int(held.max()) + 1):
-        under[i:] |= (held[:-i] >= i) & (low[:-i] > low[i:])
-    return pitch[~under]
+    over = np.ones(len(pitch), bool)
+    for i in range(1, min(_REACH + 1, len(pitch))):
+        held = until[:-i] > start[i:]
+        if not held.any():
+            break
+        over[i:] &= ~(held & (low[:-i] > low[i:]))
+    return over
 
 
-def _hash_texture(pitch: np.ndarray) -> np.ndarray:
-    """A hash of the pitches in each window, or of all where they are fewer: g**pitch over g**lowest, summed."""
-    size = min(_NOTES, len(pitch))
-    total = np.zeros(len(pitch) + 1, np.uint64)
-    np.cumsum(_POWERS[pitch], out=total[1:])
-    lowest, covered = pitch, 1
-    while covered < size:
-        further = min(covered, size - covered)
-        lowest = np.minimum(lowest[further:], lowest[:-further])
-        covered += further
-    return _high((total[size:] - total[:-size]) * _POWERS[-lowest])
+def _texture(pitch: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The smallest hashes of the pitches in each window, or of all where they are fewer: g**pitch over g**lowest,
+    summed."""
+    hashes = np.zeros(len(pitch), np.uint32)
+    powers = _POWERS[pitch]
+    if len(pitch) >= _NOTES:
+        total = np.zeros(len(pitch) + 1, np.uint64)
+        np.cumsum(powers, out=total[1:])
+        lowest, covered = pitch, 1
+        while covered < _NOTES:
+            further = min(covered, _NOTES - covered)
+            lowest = np.minimum(lowest[further:], lowest[:-further])
+            covered += further
+        hashes[: 1 - _NOTES] = _high((total[_NOTES:] - total[:-_NOTES]) * _POWERS[-lowest])
+    windows, ends = counts - _NOTES + 1, np.cumsum(counts)
+    for i in np.flatnonzero(windows < 1):
+        own = slice(int(ends[i] - counts[i]), int(ends[i]))
+        hashes[own.start] = _high(powers[own].sum(keepdims=True) * _POWERS[-pitch[own].min()])[0]
+    return _smallest(hashes & ~np.uint32(1), np.maximum(windows, 1), counts, TEXTURE)
+
+
+def _melody(line: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The smallest hashes of the intervals in each window, in their order, or of all where they are fewer."""
+    items = _RANDOM[np.diff(line) + 256]
+    hashes = np.zeros(len(line), np.uint32)
+    if len(items) >= _STEPS:
+        hashes[:-_STEPS] = _hash_runs(items)
+    windows, firsts = counts - _STEPS, np.cumsum(counts) - counts
+    for i in np.flatnonzero((windows < 1) & (counts > 1)):
+        hashes[firsts[i]] = _hash_runs(items[firsts[i] : firsts[i] + counts[i] - 1])[0]
+    return _smallest(hashes | np.uint32(1), np.maximum(windows, counts > 1), counts, MELODY)
 
 
 def _hash_runs(items: np.ndarray) -> np.ndarray:
     """A hash of the items in each window, in their order, or of all where they are fewer."""
     size = min(_STEPS, len(items))
-    if size == 0:
-        return np.zeros(0, np.uint32)
-    total = np.zeros(len(items) - size + 1, np.uint64)
-    for i in range(size):
+    total = items[: len(items) - size + 1]
+    for i in range(1, size):
         total = total * np.uint64(_ODD) + items[i : len(items) - size + 1 + i]
     return _high(total)
+
+
+def _smallest(hashes: np.ndarray, windows: np.ndarray, counts: np.ndarray, size: int) -> np.ndarray:
+    """The `size` smallest of the hashes of each piece, (N, size): so many `windows` of those that `counts` gives it."""
+    limits = np.minimum(int(NONE) // (1 + windows // (_SPARE * size)), NONE)  # few are sorted, where those are enough
+    lengths = np.stack([windows, counts - windows], 1).ravel()
+    least = np.repeat(np.stack([limits, np.zeros_like(limits)], 1).ravel().astype(np.uint32), lengths)
+    at = np.flatnonzero(hashes < least)
+    ends = np.cumsum(counts)
+    entries = np.searchsorted(ends, at, "right").astype(np.uint64) << np.uint64(32) | hashes[at]
+    entries.sort()
+    entries = entries[np.flatnonzero(np.append(True, entries[1:] != entries[:-1])[: len(entries)])]
+    bounds = np.searchsorted(entries, np.arange(len(counts) + 1, dtype=np.uint64) << np.uint64(32)).tolist()
+    found = np.full((len(counts), size), NONE)
+    for i, row in enumerate(found):
+        chosen = entries[bounds[i] : min(bounds[i + 1], bounds[i] + size)]
+        if len(chosen) < size and limits[i] < NONE:
+            first = int(ends[i] - counts[i])
+            row[:] = _fewest(hashes[first : first + int(windows[i])], size)
+        else:
+            row[: len(chosen)] = chosen
+    return found
+
+
+def _fewest(hashes: np.ndarray, size: int) -> np.ndarray:
+    """The `size` smallest of `hashes`, each once, filled with `NONE`."""
+    ordered = np.sort(hashes)
+    ordered = ordered[np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]][:size]
+    return np.append(ordered, np.full(size - len(ordered), NONE))
 
 
 def _mix(values: np.ndarray) -> np.ndarray:

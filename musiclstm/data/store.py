@@ -44,6 +44,7 @@ ROWS = {
     "lines": np.dtype("<i8"),  # where each line of files.jsonl ends
 }
 FILES = "files.jsonl"
+LINES = 1024  # of it that are read together
 
 
 class NoteStore:
@@ -143,7 +144,19 @@ class NoteStore:
 
     def files(self) -> Iterator[dict[str, Any]]:
         """`file` of every file that was found, in order."""
-        return (self.file(i) for i in range(len(self._rows["lines"])))
+        for content, ends in self.lines():
+            begin = 0
+            for end in ends.tolist():
+                yield json.loads(content[begin:end].decode())
+                begin = end
+
+    def lines(self) -> Iterator[tuple[bytes, np.ndarray]]:
+        """The lines of files.jsonl, many at a time, and where each of these ends, counted from their beginning."""
+        begin = 0
+        for first in range(0, len(self._rows["lines"]), LINES):
+            ends = self.rows("lines")[first : first + LINES]
+            yield self._files[FILES].read(begin, int(ends[-1])), ends - begin
+            begin = int(ends[-1])
 
     def name(self, index: int) -> str:
         """What a piece is called: its file's path below the source folder, '#2' and so on where that has more."""

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,6 +18,7 @@ from musiclstm.data.store import (
     BLOCK,
     COLUMNS,
     FILES,
+    HEADER,
     PIECE,
     ROWS,
     SPLITS,
@@ -29,6 +30,32 @@ from musiclstm.data.store import (
 from musiclstm.score import Score
 
 STATUSES = ("kept", "repaired", "dropped")
+
+
+def file_entry(
+    source: str,
+    sha256: str,
+    size: int,
+    *,
+    pieces: list[str],
+    kind: str = "",
+    reason: str = "",
+    repairs: Sequence[str] = (),
+    remarks: Sequence[str] = (),
+) -> dict[str, Any]:
+    """What `NoteStore.file` gives of a file that has these pieces; without pieces it counts as dropped."""
+    return {
+        "source": source,
+        "sha256": sha256,
+        "bytes": size,
+        "status": STATUSES[2 if not pieces else 1 if repairs else 0],
+        "kind": kind,
+        "reason": reason,
+        "repairs": list(repairs),
+        "remarks": list(remarks),
+        "found": len(pieces),
+        "pieces": pieces,
+    }
 
 
 class StoreWriter:
@@ -54,56 +81,57 @@ class StoreWriter:
         self._lines = _FileWriter(self._beside / FILES)
         return self
 
-    def add_file(
-        self,
-        source: str,
-        sha256: str,
-        size: int,
-        *,
-        pieces: list[str],
-        kind: str = "",
-        reason: str = "",
-        repairs: list[str] | tuple[str, ...] = (),
-        remarks: list[str] | tuple[str, ...] = (),
-    ) -> None:
-        """Append what is known of a file. What `pieces` names is added next; without pieces it counts as dropped."""
-        status = STATUSES[2 if not pieces else 1 if repairs else 0]
-        self.add_lines(
-            [
-                {
-                    "source": source,
-                    "sha256": sha256,
-                    "bytes": size,
-                    "status": status,
-                    "kind": kind,
-                    "reason": reason,
-                    "repairs": list(repairs),
-                    "remarks": list(remarks),
-                    "found": len(pieces),
-                    "pieces": pieces,
-                }
-            ]
-        )
+    def add_file(self, source: str, sha256: str, size: int, *, pieces: list[str], **known: Any) -> None:
+        """Append the `file_entry` of a file. What `pieces` names is added next."""
+        self.add_lines([file_entry(source, sha256, size, pieces=pieces, **known)])
 
-    def add_lines(self, entries: list[dict[str, Any]]) -> None:
+    def add_lines(self, entries: Sequence[dict[str, Any]]) -> None:
         """Append files as `NoteStore.file` gives them."""
-        for entry in entries:
-            self._lines.write(json.dumps(entry).encode() + b"\n")
-            self._rows["lines"].append(np.array([self._lines.size], "<i8"))
+        lines = [json.dumps(entry).encode() + b"\n" for entry in entries]
+        ends = np.cumsum([self._lines.size, *map(len, lines)])[1:]
+        self._lines.write(b"".join(lines))
+        self._rows["lines"].append(ends)
 
     def add(self, score: Score, *, facts: np.ndarray, sketch: np.ndarray, digest: np.ndarray, split: str) -> None:
         """Append a piece of the file that was added last, alone in its group."""
-        piece = np.zeros(1, PIECE)
-        for name in COLUMNS:
-            self._rows[name].append(getattr(score, name))
-            piece[name] = self._rows[name].count
-        piece["ticks_per_quarter"], piece["first_bar"] = score.ticks_per_quarter, score.first_bar
-        piece["file"] = self._rows["lines"].count - 1
-        piece["group"] = self._rows["pieces"].count
-        piece["digest"], piece["split"] = digest, SPLITS.index(split)
-        self._rows["pieces"].append(piece)
-        self._rows["facts"].append(facts.reshape(1))
-        self._rows["sketches"].append(np.array([(sketch,)], ROWS["sketches"]))
+        rows = {"facts": facts.reshape(1), "sketches": np.array([(sketch,)], ROWS["sketches"])}
+        self.add_scores([score], np.array([self.num_files - 1]), digest, rows, SPLITS.index(split))
+
+    def add_scores(
+        self,
+        scores: Sequence[Score],
+        files: np.ndarray,
+        digests: np.ndarray | Sequence[np.ndarray],
+        rows: Mapping[str, np.ndarray],
+        split: int = 0,
+    ) -> None:
+        """Append N pieces of the `files` of these numbers, (N,), each alone in its group, with their digests, (N, 2),
+        facts and sketches."""
+        pieces = np.zeros(len(scores), PIECE)
+        columns = {}
+        for name, dtype in COLUMNS.items():
+            parts = [np.ascontiguousarray(getattr(score, name), dtype) for score in scores]
+            pieces[name] = np.cumsum([len(part) for part in parts])
+            columns[name] = np.frombuffer(b"".join([part.view(np.uint8).data for part in parts]), dtype)
+        pieces["ticks_per_quarter"] = [score.ticks_per_quarter for score in scores]
+        pieces["first_bar"] = [score.first_bar for score in scores]
+        pieces["file"], pieces["digest"], pieces["split"] = files, digests, split
+        pieces["group"] = self._rows["pieces"].count + np.arange(len(scores))
+        self.add_pieces(pieces, {**columns, **rows})
+
+    def copy_lines(self, store: NoteStore) -> None:
+        """Append all files of a store as they stand there."""
+        for content, ends in store.lines():
+            self._rows["lines"].append(ends + self._lines.size)
+            self._lines.write(content)
+
+    def append(self, name: str, rows: np.ndarray) -> None:
+        """Append rows to one of the arrays in `store.ROWS`, with all numbers in them as this store has them."""
+        self._rows[name].append(rows)
+
+    def cut(self, name: str, count: int) -> None:
+        """Drop the rows beyond the first so many of one of the arrays."""
+        self._rows[name].cut(count)
 
     def add_pieces(self, pieces: np.ndarray, rows: Mapping[str, np.ndarray]) -> None:
         """Append an array of `PIECE`, of which `file` and `group` are those of this store and the ends of the
@@ -184,6 +212,16 @@ class _FileWriter:
             self.size += min(room, len(view))
             view = view[room:]
 
+    def _cut(self, size: int) -> None:
+        """Drop what was written beyond so many bytes."""
+        self._file.truncate(size)
+        self._file.seek(size)
+        whole = size // BLOCK
+        with self.path.open("rb") as file:
+            file.seek(whole * BLOCK)
+            rest = file.read()
+        self.size, self._sums = size, [*self._sums[:whole], *([zlib.crc32(rest)] if rest else [])]
+
     def close(self) -> tuple[int, list[int]]:
         """Size and checksums."""
         self._file.close()
@@ -201,6 +239,11 @@ class _RowsWriter(_FileWriter):
     def append(self, rows: np.ndarray) -> None:
         self.count += len(rows)
         self.write(np.ascontiguousarray(rows, self._dtype).view(np.uint8).data)
+
+    def cut(self, count: int) -> None:
+        """Drop the rows beyond the first so many."""
+        self.count = count
+        self._cut(HEADER[self._dtype] + count * self._dtype.itemsize)
 
     def close(self) -> tuple[int, list[int]]:
         self._file.seek(0)

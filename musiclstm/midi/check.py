@@ -68,8 +68,10 @@ def _doubtful(data: bytes) -> list[int] | None:
     too many to look at."""
     content = np.frombuffer(data, np.uint8)
     system, wide = content >= SYSEX, content >= 0x80
-    long_time = wide[:-3] & wide[1:-2] & wide[2:-1] & wide[3:]  # more than four bytes, if it is one
-    if np.count_nonzero(system) + np.count_nonzero(long_time) > 10_000 + len(data) // 10:
+    two = wide[:-1] & wide[1:]
+    long_time = two[:-2] & two[2:]  # more than four bytes, if it is one
+    long = np.count_nonzero(long_time)
+    if np.count_nonzero(system) + long > 10_000 + len(data) // 10:
         return None
     high = np.flatnonzero(system)
     kinds = content[high]
@@ -78,11 +80,15 @@ def _doubtful(data: bytes) -> list[int] | None:
     odd = ((types == TEMPO) & (lengths != 3)) | ((types == METER) & (lengths != 4))
     after = metas + 3 + lengths  # where the next event begins
     if (lengths >= 0x80).any():  # lengths of two bytes
-        long = 128 * (lengths & 0x7F).astype(np.int64) + content[np.minimum(metas + 3, len(content) - 1)]
-        after = np.where(lengths >= 0x80, metas + 4 + long, after)
+        longer = 128 * (lengths & 0x7F).astype(np.int64) + content[np.minimum(metas + 3, len(content) - 1)]
+        after = np.where(lengths >= 0x80, metas + 4 + longer, after)
     odd |= _goes_on(content, after) & (types != END_OF_TRACK)
     others = high[(kinds != META) & (kinds != SYSEX) & (kinds != ESCAPE)]
-    found = [*metas[odd].tolist(), *others[_goes_on(content, others + 1)].tolist(), *np.flatnonzero(long_time).tolist()]
+    found = metas[odd].tolist()
+    if len(others):
+        found += others[_goes_on(content, others + 1)].tolist()
+    if long:
+        found += np.flatnonzero(long_time).tolist()
     passed = 0
     sysex = high[(kinds == SYSEX) | (kinds == ESCAPE)].tolist()
     for at, following in zip(sysex, [*sysex[1:], 0], strict=False):
@@ -98,7 +104,10 @@ def _goes_on(content: np.ndarray, after: np.ndarray) -> np.ndarray:
     last = len(content) - 1
     after = np.minimum(after, last)
     for _ in range(3):
-        after = np.minimum(after + (content[after] >= 0x80), last)
+        longer = content[after] >= 0x80
+        if not longer.any():  # as in most files, where it begins at once
+            break
+        after = np.minimum(after + longer, last)
     following: np.ndarray = content[np.minimum(after + 1, last)] < 0x80
     return following
 
@@ -167,9 +176,10 @@ def with_marks(data: bytes, tracks: Sequence[Span]) -> bytes:
     reader's 32 bits fail, the latter cannot be told.)
     """
     parts = [data[:14]]
+    # a byte that looks like a note-on and is none costs a little time and nothing else
+    played = [i for i in range(16) if data.find(BYTE[0x90 + i]) >= 0]
     for start, end in tracks:
-        # a byte that looks like a note-on and is none costs a little time and nothing else
-        offs = [_NOTE_OFFS[i] for i in range(16) if data.find(BYTE[0x90 + i], start, end) >= 0]
+        offs = [_NOTE_OFFS[i] for i in played if data.find(BYTE[0x90 + i], start, end) >= 0]
         tail = b"".join([_MARK, b"\0".join(offs), b"\0", TRACK_END]) if offs else _MARK + TRACK_END
         parts += [b"MTrk", (end - 3 - start + len(tail)).to_bytes(4, "big"), data[start : end - 3], tail]
     return b"".join(parts)

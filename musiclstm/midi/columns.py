@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,6 @@ from musiclstm.score import (
     TEMPO,
     Score,
     bar_ticks,
-    changes,
     make_notes,
     sort_notes,
 )
@@ -89,13 +89,16 @@ def read_columns(data: bytes, marks: int = 0) -> Columns | None:
     end = start + duration
     if start.min() < 0 or (end < start).any():  # symusic counts in 32 bits and wraps around
         raise FileError(f"a tick beyond {LAST_TICK:,}", kind="limit")
-    number = np.repeat(np.arange(len(tracks)), lengths)
-    program = np.repeat([DRUMS if track.is_drum else track.program for track in tracks], lengths)
+    programs = [DRUMS if track.is_drum else track.program for track in tracks]
+    if len(tracks) == 1:
+        number, program = np.zeros(1, np.int64), np.array(programs)
+    else:
+        number, program = np.repeat(np.arange(len(tracks)), lengths), np.repeat(programs, lengths)
     columns = [start, end, pitch, velocity, program, number]
     key = (start * np.int64(len(tracks)) + number) * 128 + pitch
     if (key[1:] < key[:-1]).any():
         order = np.argsort(key, kind="stable")
-        key, columns = key[order], [column[order] for column in columns]
+        key, columns = key[order], [column[order] if len(column) > 1 else column for column in columns]
     notes = make_notes(*columns, ordered=True)
     if (key[1:] == key[:-1]).any():
         notes = sort_notes(notes)
@@ -105,12 +108,16 @@ def read_columns(data: bytes, marks: int = 0) -> Columns | None:
     for i, track in enumerate(tracks):
         # not `track.pedals`, which has been seen to begin a pedal at tick 0 that the file begins later
         controls = track.controls.numpy()
-        sustain = controls["number"] == SUSTAIN
-        near = np.flatnonzero(sustain & (controls["time"] <= latest) & (controls["time"] >= 0))
-        if len(near):
-            last = int((parts[i]["time"] + parts[i]["duration"]).max())
-            pedals.append(pedal_spans(controls["time"][near], controls["value"][near], last, i))
-        far += int(np.count_nonzero(sustain)) - len(near)
+        sustain = np.flatnonzero(controls["number"] == SUSTAIN)
+        if len(sustain):
+            ticks, values = controls["time"][sustain], controls["value"][sustain]
+            if ticks.min() < 0 or ticks.max() > latest:
+                near = np.flatnonzero((ticks <= latest) & (ticks >= 0))
+                ticks, values = ticks[near], values[near]
+                far += len(sustain) - len(near)
+            if len(ticks):
+                last = int((parts[i]["time"] + parts[i]["duration"]).max())
+                pedals.append(pedal_spans(ticks, values, last, i))
     tempos, meters = midi.tempos.numpy(), midi.time_signatures.numpy()
     near_tempos = _rows(latest, tempos, "time", "mspq")
     near_meters = _rows(latest, meters, "time", "numerator", "denominator")
@@ -138,8 +145,8 @@ def _count_overlapping(start: np.ndarray, end: np.ndarray, voice: np.ndarray) ->
     if voice.itemsize > 2 and voice.max() < 2**16:
         voice = voice.astype(np.uint16)  # which is sorted in no time
     order = np.argsort(voice, kind="stable")
-    start, end, voice = start[order], end[order], voice[order]
-    return int(np.count_nonzero((voice[1:] == voice[:-1]) & (start[1:] < end[:-1])))
+    held = np.flatnonzero(start[order[1:]] < end[order[:-1]])
+    return int(np.count_nonzero(voice[order[held + 1]] == voice[order[held]]))
 
 
 def pedal_spans(ticks: np.ndarray, values: np.ndarray, last: int, track: int) -> np.ndarray:
@@ -147,10 +154,14 @@ def pedal_spans(ticks: np.ndarray, values: np.ndarray, last: int, track: int) ->
     down = np.zeros(len(values) + 2, bool)  # it is up before the first and after the last
     down[1:-1] = values >= 64
     turns = np.flatnonzero(down[1:] != down[:-1])
-    starts, ends = np.append(ticks, max(last, int(ticks.max(initial=0))))[turns].reshape(-1, 2).T
+    turns = np.append(ticks, max(last, int(ticks.max(initial=0))))[turns]
+    starts, ends = turns[::2], turns[1::2]
+    if (starts >= ends).any():
+        some = np.flatnonzero(starts < ends)
+        starts, ends = starts[some], ends[some]
     pedals = np.empty(len(starts), PEDAL)
     pedals["start"], pedals["end"], pedals["track"] = starts, ends, track
-    return pedals[starts < ends]
+    return pedals
 
 
 def _rows(latest: int, columns: dict[str, np.ndarray], *names: str) -> list[tuple[int, ...]]:
@@ -179,7 +190,7 @@ def assemble(
     for tick, numerator, denominator in meters:
         if tick < 0 or not 1 <= numerator <= 255 or denominator not in DENOMINATORS:
             raise FileError(f"a meter of {numerator}/{denominator} at tick {tick:,}", kind="damaged")
-    meter = changes(np.array([(0, 4, 4), *meters], METER))
+    meter = np.array(_changes([(0, 4, 4), *meters]), METER)
     first_bar = 0
     if len(meter) > 1 and meter["tick"][1] * int(meter["denominator"][0]) == (
         4 * ticks_per_quarter * int(meter["numerator"][0])
@@ -188,8 +199,18 @@ def assemble(
         if meter["tick"][1] < following:
             first_bar, meter = int(meter["tick"][1]), meter[1:]
             meter["tick"][0] = 0
-    tempo = changes(np.array([(0, DEFAULT_TEMPO), *tempos], TEMPO))
+    tempo = np.array(_changes([(0, DEFAULT_TEMPO), *tempos]), TEMPO)
     held = pedals[0] if len(pedals) == 1 else np.concatenate([np.zeros(0, PEDAL), *pedals])
     if len(pedals) > 1:
-        held = held[np.lexsort([held["track"], held["end"], held["start"]])]
+        held = np.take(held, np.lexsort([held["track"], held["end"], held["start"]]))
     return Score(notes, ticks_per_quarter, tempo, meter, held, first_bar)
+
+
+def _changes(rows: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """What `score.changes` makes of them; there are few in most files, and an array takes longer."""
+    at = {row[0]: row for row in sorted(rows, key=itemgetter(0))}
+    kept: list[tuple[int, ...]] = []
+    for row in at.values():
+        if not kept or row[1:] != kept[-1][1:]:
+            kept.append(row)
+    return kept

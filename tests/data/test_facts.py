@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from musiclstm.data.facts import FACTS, facts, unpack_programs
+from musiclstm.data.facts import FACTS, facts, facts_of, unpack_programs
 from musiclstm.data.keys import KEY_NAMES, NO_KEY, find_key
 from musiclstm.score import DRUMS, METER, TEMPO, Score, make_notes
 from tests.strategies import scores
@@ -19,6 +20,19 @@ def cadence(tonic: int, mode: str) -> Score:
     rows = [(beat, tonic + pitch) for beat, chord in enumerate(CADENCES[mode]) for pitch in chord]
     start, pitch = np.array(rows).T
     return Score(make_notes(start * 480, start * 480 + 480, pitch))
+
+
+@settings(deadline=None)
+@given(st.lists(scores(), max_size=4))
+def test_facts_of_several_scores_are_those_of_each(pieces: list[Score]) -> None:
+    rows = facts_of(pieces)
+    assert rows.shape == (len(pieces),)
+    assert all(row == facts(piece) for row, piece in zip(rows, pieces, strict=True))
+
+
+def test_a_score_without_notes_has_no_facts() -> None:
+    with pytest.raises(ValueError, match="without notes"):
+        facts_of([cadence(60, "major"), Score(make_notes([], [], 60)), cadence(60, "minor")])
 
 
 @settings(deadline=None)

@@ -10,7 +10,7 @@ from musiclstm.data.building import Recipe, build_store
 from musiclstm.data.music_files import find_files
 from musiclstm.data.worker import Limits
 from tests.data.folders import a_folder, dropped, prepared
-from tests.data.slow import deadly
+from tests.data.slow import deadly, hollow
 from tests.hostile import hostile_files
 
 MUTATIONS = 2000
@@ -21,7 +21,7 @@ def test_a_file_that_kills_its_reader_costs_itself_alone(tmp_path: Path) -> None
     content = (root / "piece 0.mid").read_bytes()
     for name in ("segfault", "a/segfault too", "loop", "memory", "error"):
         (root / f"{name}.mid").write_bytes(content + name.encode())
-    recipe = Recipe(deadly, "deadly", limits=Limits(seconds=1.0, megabytes=256))
+    recipe = Recipe(deadly, "deadly", limits=Limits(seconds=3.0, megabytes=256))
     store = build_store(find_files(root), tmp_path / "store", recipe, source="made up", workers=2)
     assert store is not None
     assert len(store) == 80
@@ -34,9 +34,22 @@ def test_a_file_that_kills_its_reader_costs_itself_alone(tmp_path: Path) -> None
         "error.mid": "damaged",
     }
     assert "SIGSEGV" in found["segfault.mid"][1]
-    assert "1 s" in found["loop.mid"][1]
+    assert "3 s" in found["loop.mid"][1]
     assert "256 MB" in found["memory.mid"][1]
     assert "KeyError" in found["error.mid"][1]
+
+
+def test_a_piece_that_cannot_be_described_costs_its_file_alone(tmp_path: Path) -> None:
+    root = a_folder(tmp_path / "music", 70)
+    for name in ("hollow", "piece hollow"):
+        (root / f"{name}.mid").write_bytes((root / "piece 0.mid").read_bytes() + name.encode())
+    store = build_store(find_files(root), tmp_path / "store", Recipe(hollow, "hollow"), source="made up", workers=1)
+    assert store is not None
+    assert len(store) == 70
+    assert {name: kind for name, (kind, _) in dropped(store).items()} == {
+        "hollow.mid": "damaged",
+        "piece hollow.mid": "damaged",
+    }
 
 
 def test_thousands_of_mutations(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from musiclstm.data import near_duplicates
 from musiclstm.data.near_duplicates import SKETCH, group, sketch
+from musiclstm.data.sketches import TEXTURE, sketches
 from musiclstm.midi import read_midi
 from musiclstm.score import DRUMS, TEMPO, Score, make_notes, sort_notes
 from tests.strategies import scores
@@ -115,7 +116,7 @@ def ornament(random: np.random.Generator, score: Score) -> Score:
 
 
 def grouped(pieces: list[Score]) -> np.ndarray:
-    return group(np.stack([sketch(piece) for piece in pieces]))
+    return group(sketches(pieces))
 
 
 def test_a_sketch_is_small_and_the_same_everywhere() -> None:
@@ -142,6 +143,24 @@ def test_nothing_but_the_notes_counts(score: Score, factor: int, data: st.DataOb
         score.replace(tempos=np.array([(0, 1_000_000), (77, 250_000)], TEMPO)),
     ):
         assert np.array_equal(sketch(other), same)
+
+
+@settings(deadline=None)
+@given(st.lists(scores(max_tracks=3), max_size=5), st.lists(st.integers(0, 99), max_size=3))
+def test_several_pieces_have_the_sketches_of_each(pieces: list[Score], seeds: list[int]) -> None:
+    pieces = [*pieces[::2], *map(tune, seeds), Score(make_notes([], [], 60)), *pieces[1::2]]
+    found = sketches(pieces)
+    assert found.shape == (len(pieces), *SKETCH.shape)
+    assert all(np.array_equal(row, sketch(piece)) for row, piece in zip(found, pieces, strict=True))
+
+
+def test_a_note_without_length_is_not_held() -> None:
+    piece = tune(0)
+    start = piece.notes["start"][50:51]
+    grace = make_notes(start, start, 100)
+    with_grace = sketch(piece.replace(notes=sort_notes(np.concatenate([piece.notes, grace]))))
+    # but for the windows that it stands in, the melody stays what it was
+    assert np.isin(with_grace[TEXTURE:], sketch(piece)[TEXTURE:]).sum() >= 40
 
 
 def test_every_tune_in_twelve_keys_and_three_tempos() -> None:

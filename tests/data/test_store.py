@@ -167,3 +167,17 @@ def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
     (folder / "manifest.json").write_text(json.dumps({**head, "version": 99}))
     with pytest.raises(UserError, match="version 99, not 2"):
         NoteStore.open(folder)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 5_000, 10_000, 12_345])
+def test_rows_that_are_cut_off_leave_no_trace(tmp_path: Path, kept: int) -> None:
+    notes = make_notes(np.arange(20_000), np.arange(20_000) + 5, 60)  # several blocks
+    with StoreWriter(tmp_path / "cut") as writer:
+        writer.append("notes", notes)
+        writer.cut("notes", kept)
+        writer.append("notes", notes[kept:15_000])
+    with StoreWriter(tmp_path / "never") as writer:
+        writer.append("notes", notes[:15_000])
+    for file in (tmp_path / "never").iterdir():
+        assert (tmp_path / "cut" / file.name).read_bytes() == file.read_bytes(), file.name
+    NoteStore.open(tmp_path / "cut").verify()

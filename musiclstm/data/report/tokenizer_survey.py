@@ -70,7 +70,7 @@ def survey(scores: Sequence[Score]) -> Survey:
     scores = scores[:: -(-len(scores) // COUNTED)]
     scores = [_beginning(score, NOTES // len(scores)) for score in scores]
     chosen = (name, arguments.get("steps_per_quarter"))
-    tracks = [len(np.unique(score.notes["track"])) for score in scores]
+    tracks = [int(np.count_nonzero(np.bincount(score.notes["track"]))) for score in scores]
     num_voices = arguments.get("num_voices") or min(MOST_VOICES, max(tracks))
     drums = commonest_program(scores) == DRUMS
     kinds: dict[str, Callable[[Score, int], Count | None]] = {
