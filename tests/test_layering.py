@@ -38,11 +38,13 @@ LIBRARIES = {  # who may import it; type annotations do not count
     "symusic": {"midi", "tokenizers.miditok_adapter"},
     "pretty_midi": {"midi"},
     "mido": {"midi"},
-    "music21": {"notation", "corpora"},
+    "music21": {"notation", "corpora", "rendering.engraving.musicxml"},
     "miditok": {"tokenizers.miditok_adapter"},
     "matplotlib": {"rendering"},
     "midirenderer": {"rendering"},
     "soundfile": {"rendering"},
+    "verovio": {"rendering.engraving.pages"},
+    "typst": {"rendering.engraving.pages"},
     "rich": {"console"},
 }
 
