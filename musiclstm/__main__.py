@@ -11,7 +11,7 @@ from musiclstm.console import say, warn
 COMMANDS = {
     "prepare": ("turn a folder of MIDI, MusicXML, ABC or kern into a note store", "data.path=FOLDER"),
     "train": ("train a model: on Bach's chorales, or on your own folder", "data.path=FOLDER max_minutes=10"),
-    "generate": ("write MIDI, pictures and audio with a trained model", "n=4 prompt=SONG.mid prompt_bars=4"),
+    "generate": ("write MIDI, pictures, audio and scores with a trained model", "n=4 prompt=SONG.mid prompt_bars=4"),
     "evaluate": ("measure a trained model", "checkpoint=FILE"),
 }
 

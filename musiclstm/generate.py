@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from musiclstm.commands import command
-from musiclstm.console import duration, progress, say
+from musiclstm.console import Progress, duration, progress, say
 from musiclstm.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,49 +21,61 @@ if TYPE_CHECKING:
     from musiclstm.generation import Generated, MusicGenerator
 
 OPTIONS = (
-    *("seed", "temperature", "top_k", "top_p", "min_p", "max_tokens", "max_bars", "max_seconds"),
-    *("prompt", "prompt_bars", "prompt_seconds", "prompt_tokens"),
+    *("seed", "temperature", "top_k", "top_p", "min_p", "max_tokens", "max_bars", "max_seconds", "endless"),
+    *("prompt", "prompt_bars", "prompt_seconds", "prompt_tokens", "infill", "control", "particles", "rescue"),
 )
-"""The settings that are arguments of `MusicGenerator.generate`."""
+"""The settings that are arguments of `MusicGenerator.prepare`, besides constraints."""
 
 
 @command("generate")
 def main(cfg: DictConfig) -> None:
     """Loads the model, writes `n` pieces into a folder and says what came of it."""
-    from musiclstm.generation import load, outputs_folder
+    from omegaconf import OmegaConf
 
-    audio = wants_audio(cfg.audio)
-    generator = load(cfg.checkpoint)
+    from musiclstm.generation import load, outputs_folder
+    from musiclstm.generation.controls import CONTROLS
+    from musiclstm.rendering.outputs import read_formats
+
+    formats = read_formats(cfg.format)
+    generator = load(cfg.checkpoint, engine=cfg.engine)
     folder = Path(cfg.output) if cfg.output else _new_folder(outputs_folder() / "generated")
-    job = generator.prepare(cfg.n, **{name: cfg[name] for name in OPTIONS})
+    settings: Any = OmegaConf.to_container(cfg)
+    job = generator.prepare(cfg.n, **{name: settings[name] for name in (*OPTIONS, *CONTROLS)})
     names = piece_names(cfg.prompt, cfg.n)
-    endings = [".mid"] + [".png"] * bool(cfg.picture) + [".wav"] * audio
-    _refuse_to_overwrite(folder, [name + ending for name in names for ending in endings])
+    _refuse_to_overwrite(folder, names, formats, overwrite=cfg.overwrite)
     say(describe(generator))
     began = time.monotonic()
     with progress("Generating", cfg.n, unit="pieces") as bar:
-        pieces = job.run(on_end=bar.advance)
+        pieces = job.run(on_end=bar.advance, on_tokens=_counter(bar))
     elapsed = time.monotonic() - began
-    write_pieces(pieces, folder, names, endings, seed=cfg.seed)
+    write_pieces(pieces, folder, names, formats, seed=cfg.seed)
     for name, piece in zip(names, pieces, strict=True):
         say(f"  {name}: {summary(piece, generator)}")
+        for remark in piece.remarks:
+            say(f"    {remark}")
     tokens = sum(piece.tokens for piece in pieces)
-    say(f"{tokens:,} tokens in {duration(elapsed)}, {tokens / elapsed:,.0f} tokens a second")
-    if cfg.audio == "auto" and not audio:
+    removed = sum(piece.masked * piece.tokens for piece in pieces) / max(tokens, 1)
+    say(
+        f"{tokens:,} tokens in {duration(elapsed)}, {tokens / elapsed:,.0f} tokens a second; the grammar removed "
+        f"{removed:.2%} of the model's probability"
+    )
+    if cfg.format in (None, "auto") and "wav" not in formats:
         say('No audio: pip install "musiclstm[audio]" adds it')
-    files = f"{names[0]}.mid to {names[-1]}.mid" if len(names) > 1 else f"{names[0]}.mid"
-    say(f"Folder: {folder} ({', '.join([files, *endings[1:]])})")
+    first, *others = formats
+    files = f"{names[0]}.{first} to {names[-1]}.{first}" if len(names) > 1 else f"{names[0]}.{first}"
+    say(f"Folder: {folder} ({', '.join([files, *(f'.{other}' for other in others)])})")
 
 
-def wants_audio(setting: Any) -> bool:
-    """Whether audio is rendered. Raises UserError where it is asked for and cannot be, or `setting` is neither."""
-    from musiclstm.rendering.audio import audio_available
+def _counter(bar: Progress) -> Callable[[int], None]:
+    """What shows the tokens that are written behind the pieces that are done."""
+    total = 0
 
-    if setting not in (True, False, "auto"):
-        raise UserError(f"audio={setting} is not possible: give auto, true or false")
-    if setting is True and not audio_available():
-        raise UserError('audio=true needs the audio extra: pip install "musiclstm[audio]"')
-    return bool(setting) and audio_available()
+    def count(tokens: int) -> None:
+        nonlocal total
+        total += tokens
+        bar.update(tokens=total)
+
+    return count
 
 
 def piece_names(prompt: str | None, n: int) -> list[str]:
@@ -105,21 +118,14 @@ def summary(piece: Generated, generator: MusicGenerator) -> str:
     return ", ".join(facts) + ("" if piece.ended else ", stopped at the limit")
 
 
-def write_pieces(pieces: list[Generated], folder: Path, names: list[str], endings: list[str], seed: int) -> None:
-    """Writes each piece as a MIDI file and in whatever else `endings` names."""
-    from musiclstm.midi import write_midi
-    from musiclstm.rendering.audio import render_audio
-    from musiclstm.rendering.piano_roll import piano_roll
+def write_pieces(pieces: list[Generated], folder: Path, names: list[str], formats: list[str], seed: int) -> None:
+    """Writes each piece in every one of `formats`."""
+    from musiclstm.rendering.outputs import write_piece
 
     with progress("Writing", len(pieces), unit="pieces") as bar:
         for name, piece in zip(names, pieces, strict=True):
-            path = folder / f"{name}.mid"
-            write_midi(piece.score, path)
-            if ".png" in endings:
-                title = f"{name}  (seed {seed})"
-                piano_roll(piece.score, path.with_suffix(".png"), prompt_end=piece.prompt_end, title=title)
-            if ".wav" in endings:
-                render_audio(piece.score, path.with_suffix(".wav"))
+            title = f"{name}  (seed {seed})"
+            write_piece(piece.score, folder, name, formats, title=title, prompt_end=piece.prompt_end)
             bar.advance()
 
 
@@ -134,12 +140,16 @@ def _new_folder(parent: Path) -> Path:
     return path
 
 
-def _refuse_to_overwrite(folder: Path, names: list[str]) -> None:
+def _refuse_to_overwrite(folder: Path, names: list[str], formats: list[str], *, overwrite: Any) -> None:
+    from musiclstm.rendering.outputs import existing
+
+    if not isinstance(overwrite, bool):
+        raise UserError(f"overwrite={overwrite} is not possible: give true or false")
     if folder.exists() and not folder.is_dir():
         raise UserError(f"output={folder} is a file: give a folder")
-    there = [name for name in names if (folder / name).exists()]
-    if there:
-        raise UserError(f"output={folder} already has {there[0]}: give another folder, or remove what is in it")
+    there = existing(folder, names, formats)
+    if there and not overwrite:
+        raise UserError(f"output={folder} already has {there[0].name}: give another folder, or overwrite=true")
 
 
 if __name__ == "__main__":

@@ -117,7 +117,9 @@ def test_what_train_leaves_generate_plays(store: Path, tmp_path: Path) -> None:
     limits = ["max_minutes=null", "trainer.max_steps=2", "trainer.val_check_interval=1"]
     run, pieces = tmp_path / "run", tmp_path / "pieces"
     train(composed("train", f"data.path={store}", *TINY, *NARROW, *limits), run, [])
-    generate.main(composed("generate", f"checkpoint={run}", f"output={pieces}", "n=2", "max_tokens=64", "audio=false"))
+    generate.main(
+        composed("generate", f"checkpoint={run}", f"output={pieces}", "n=2", "max_tokens=64", "format=mid+png")
+    )
     assert {path.name for path in pieces.iterdir()} == {
         *("piece-001.mid", "piece-001.png", "piece-002.mid", "piece-002.png")
     }

@@ -19,7 +19,8 @@ from musiclstm.commands import CONF_DIR
 from musiclstm.errors import UserError
 from musiclstm.generate import OPTIONS, main, piece_names
 from musiclstm.generation import MusicGenerator
-from musiclstm.midi import write_midi
+from musiclstm.generation.controls import CONTROLS
+from musiclstm.midi import read_score, write_midi
 from musiclstm.model.bundle import save_bundle
 from musiclstm.rendering.audio import audio_available
 from musiclstm.score import Score, make_notes
@@ -51,7 +52,7 @@ def files(folder: Path) -> list[str]:
 
 
 def test_it_needs_no_argument(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run("picture=false", "audio=false")
+    run("format=mid")
     (made,) = (folder / "outputs" / "generated").iterdir()
     assert files(made) == ["piece-001.mid", "piece-002.mid", "piece-003.mid", "piece-004.mid"]
     for name in files(made):
@@ -78,7 +79,7 @@ def test_it_writes_pictures_and_audio(folder: Path) -> None:
 def test_it_goes_on_from_a_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     notes = make_notes(np.arange(32) * 480, np.arange(1, 33) * 480, 60 + np.arange(32) % 12, 70, 40)
     write_midi(Score(notes, 480), "my song.mid")
-    run("n=2", "prompt='my song.mid'", "prompt_bars=2", "output=out", "audio=false")
+    run("n=2", "prompt='my song.mid'", "prompt_bars=2", "output=out", "format=[mid,png]")
     assert files(folder / "out") == [f"my song-00{n}.{ending}" for n in (1, 2) for ending in ("mid", "png")]
     first = pretty_midi.PrettyMIDI("out/my song-001.mid").instruments[0].notes[:8]
     assert [(note.pitch, note.velocity, note.end) for note in first[:7]] == [
@@ -89,24 +90,34 @@ def test_it_goes_on_from_a_file(folder: Path, capsys: pytest.CaptureFixture[str]
 
 def test_the_same_seed_writes_the_same_files(folder: Path) -> None:
     for name in ("a", "b", "c"):
-        run("n=2", f"output={name}", f"seed={5 if name != 'c' else 6}", "picture=false", "audio=false")
+        run("n=2", f"output={name}", f"seed={5 if name != 'c' else 6}", "format=mid")
     for name in files(folder / "a"):
         assert (folder / "a" / name).read_bytes() == (folder / "b" / name).read_bytes()
         assert (folder / "a" / name).read_bytes() != (folder / "c" / name).read_bytes()
 
 
-def test_nothing_is_overwritten(folder: Path) -> None:
-    run("n=1", "output=out", "picture=false", "audio=false")
+def test_nothing_is_overwritten_without_being_asked(folder: Path) -> None:
+    run("n=1", "output=out", "format=mid")
     before = (folder / "out" / "piece-001.mid").read_bytes()
-    with pytest.raises(UserError, match=r"output=out already has piece-001\.mid: give another folder"):
-        run("n=1", "output=out", "seed=1", "picture=false", "audio=false")
+    with pytest.raises(UserError, match=r"output=out already has piece-001\.mid: give another folder, or overwrite"):
+        run("n=1", "output=out", "seed=1", "format=mid")
     assert (folder / "out" / "piece-001.mid").read_bytes() == before
+    run("n=1", "output=out", "seed=1", "format=mid", "overwrite=true")
+    assert (folder / "out" / "piece-001.mid").read_bytes() != before
     with pytest.raises(UserError, match="is a file: give a folder"):
-        run("output=outputs/run/model.safetensors")
+        run("output=outputs/run/model.safetensors", "overwrite=true")
+
+
+def test_only_the_formats_asked_for_are_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("n=2", "output=out", "format=musicxml+png")
+    assert files(folder / "out") == [f"piece-00{n}.{ending}" for n in (1, 2) for ending in ("musicxml", "png")]
+    assert len(read_score(folder / "out" / "piece-001.musicxml")) > 0
+    assert "Folder: out (piece-001.png to piece-002.png, .musicxml)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    "setting", ["audio=maybe", "n=0", "n=many", "top_p=0", "max_bars=-1", "seed=x", "prompt=no.mid"]
+    "setting",
+    ["format=doc", "overwrite=maybe", "n=0", "n=many", "top_p=0", "max_bars=-1", "seed=x", "prompt=no.mid"],
 )
 def test_bad_values_are_named_before_anything_is_done(
     folder: Path, capsys: pytest.CaptureFixture[str], setting: str
@@ -137,10 +148,10 @@ def test_the_command_ends_in_one_line(folder: Path) -> None:
 
 
 def test_a_multirun_has_a_folder_for_each_run(folder: Path) -> None:
-    done = command("-m", "seed=0,1", "n=1", "max_tokens=20", "picture=false", "audio=false")
+    done = command("-m", "seed=0,1", "n=1", "max_tokens=20", "format=mid+png")
     assert done.stderr == ""
     (made,) = (folder / "outputs" / "generated").iterdir()
-    assert files(made / "0") == files(made / "1") == ["piece-001.mid"]
+    assert files(made / "0") == files(made / "1") == ["piece-001.mid", "piece-001.png"]
     assert files(folder) == ["outputs"]
 
 
@@ -152,11 +163,12 @@ def test_help_says_how(folder: Path) -> None:
 
 
 def test_settings_are_those_of_the_python_function() -> None:
-    parameters = inspect.signature(MusicGenerator.generate).parameters
-    assert set(parameters) == {"self", *OPTIONS}
+    parameters = inspect.signature(MusicGenerator.prepare).parameters
+    assert set(parameters) == {"self", "n", "state", "constraints", *OPTIONS}
     cfg = config()
     defaults: dict[str, Any] = {name: parameters[name].default for name in OPTIONS}
     assert {name: cfg[name] for name in OPTIONS} == defaults
+    assert all(cfg[name] is None for name in CONTROLS)
 
 
 def test_pieces_are_named_after_the_prompt() -> None:

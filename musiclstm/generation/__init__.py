@@ -6,15 +6,18 @@ import os
 from pathlib import Path
 
 from musiclstm.errors import UserError
-from musiclstm.generation.generator import Generated, MusicGenerator
+from musiclstm.generation.generator import MusicGenerator
+from musiclstm.generation.job import Generated
 from musiclstm.model.bundle import load_bundle
 from musiclstm.tokenizers import from_dict
 
 __all__ = ["Generated", "MusicGenerator", "load", "newest_bundle", "outputs_folder"]
 
 
-def load(path: str | os.PathLike[str] | None = None) -> MusicGenerator:
+def load(path: str | os.PathLike[str] | None = None, engine: str = "auto") -> MusicGenerator:
     """The model in a bundle or checkpoint; in a folder, or without a path under `outputs_folder()`, the newest.
+
+    engine: how its steps are computed, see `make_engine`.
 
     Raises UserError where there is none, or the file is something else.
     """
@@ -22,7 +25,7 @@ def load(path: str | os.PathLike[str] | None = None) -> MusicGenerator:
     if path.is_dir() or path == outputs_folder():
         path = newest_bundle(path)
     bundle = load_bundle(path)
-    return MusicGenerator(bundle.model, from_dict(bundle.tokenizer), bundle.provenance, path)
+    return MusicGenerator(bundle.model, from_dict(bundle.tokenizer), bundle.provenance, path, engine)
 
 
 def newest_bundle(folder: str | os.PathLike[str]) -> Path:

@@ -4,118 +4,41 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from musiclstm.errors import UserError
-from musiclstm.generation.limits import Limits, close_hanging, cut_at, drop_before, refine
-from musiclstm.generation.prompt import Prompt, read_prompt
+from musiclstm.generation.controls import CONTROLS, Plan, read_controls
+from musiclstm.generation.engines import Engine, make_engine
+from musiclstm.generation.infill import InfillJob, parse_bars
+from musiclstm.generation.job import Generated, Job
+from musiclstm.generation.limits import Limits
+from musiclstm.generation.player import Player, met
+from musiclstm.generation.prompt import Prompt, PromptSource, read_prompt, whole_prompt
 from musiclstm.generation.sampling import Sampling, check_whole
-from musiclstm.generation.writing import Opening, Writing, Written
-from musiclstm.midi import to_pretty_midi
+from musiclstm.generation.state import MusicState, fingerprint, load_state
+from musiclstm.generation.stream import Stream
+from musiclstm.generation.writing import Opening
 from musiclstm.model.music_lstm import MusicLSTM
-from musiclstm.score import Score
 from musiclstm.tokenizers.base import Tokenizer
-from musiclstm.tokenizers.vocabulary import BOS
+from musiclstm.tokenizers.vocabulary import BOS, EOS
 
 if TYPE_CHECKING:
     import pretty_midi
 
-PromptSource: TypeAlias = "str | os.PathLike[str] | Score | pretty_midi.PrettyMIDI"
-
-BATCH = 64  # pieces written side by side
 RANDOM = "random"  # a prompt that is no file
 DEFAULT_PROMPT_TOKENS = 16
-
-
-@dataclass(frozen=True)
-class Generated:
-    """A piece that was generated."""
-
-    score: Score
-    prompt_end: int | None
-    """The tick at which the model took over from a prompt; None without one."""
-    ids: np.ndarray
-    """int32, (T,): what the score was made of, the prompt's tokens among them."""
-    tokens: int
-    """How many tokens were drawn."""
-    ended: bool
-    """Whether the piece ended by itself; else it was stopped at a limit."""
-    masked: float
-    """The probability that the model gave to tokens which the grammar forbids, on average over the tokens."""
-
-    @property
-    def seconds(self) -> float:
-        """The length of the music, a prompt included."""
-        return self.score.duration
-
-    def to_pretty_midi(self) -> pretty_midi.PrettyMIDI:
-        return to_pretty_midi(self.score)
-
-
-@dataclass(frozen=True)
-class Job:
-    """`n` pieces to be written. `opening` is what they begin with, `continued` the prompt that it was made from."""
-
-    model: MusicLSTM
-    tokenizer: Tokenizer
-    n: int
-    seed: int
-    sampling: Sampling
-    limits: Limits
-    opening: Opening
-    continued: Prompt | None
-
-    def run(self, on_end: Callable[[int], None] | None = None) -> list[Generated]:
-        """Writes them; `on_end` is called with 1 or more whenever so many pieces have come to their end."""
-        pieces: list[Generated] = []
-        for first in range(0, self.n, BATCH):
-            rows = range(first, min(first + BATCH, self.n))
-            writing = Writing(
-                self.model, self.tokenizer, self.sampling, self.limits, self.opening, seed=self.seed, rows=rows
-            )
-            pieces += [self._piece(written) for written in writing.run(on_end)]
-        return pieces
-
-    def _piece(self, written: Written) -> Generated:
-        limits, opening, continued = self.limits, self.opening, self.continued
-        score = self.tokenizer.decode(written.ids)
-        if not written.ended:
-            score = close_hanging(score, opening.step or 0)
-        if continued is not None:
-            begin, prompt_end = continued.cut, continued.cut
-            score = continued.continued_by(score)
-        else:
-            score = refine(score)
-            begin, prompt_end = 0, round(float(score.ticks(written.drawn_seconds)))
-            if len(score) == 0:
-                raise UserError(
-                    f"the model wrote {written.tokens} tokens without a note: give another seed, or a higher "
-                    "temperature"
-                )
-        limit = limits.last_tick(score, begin)
-        first = int(score.notes["start"][0])
-        if continued is None and limit is not None and first >= limit:
-            score = drop_before(score, first)  # so long a silence leaves no room for music
-            prompt_end = max(prompt_end - first, 0)
-            limit = limits.last_tick(score)
-        ended = written.ended and (limit is None or score.end <= limit)
-        if limit is not None:
-            score = cut_at(score, limit, keep=begin)
-        return Generated(
-            score,
-            min(prompt_end, score.end) if continued or opening.drawn else None,
-            written.ids,
-            written.tokens,
-            ended,
-            written.masked,
-        )
+PARTICLES = 16  # where constraints ask for look-ahead and nothing is said
+WANT_PARTICLES = ("notes", "ending")
+STREAM_BARS = 3  # that a stream under constraints is behind what is written
 
 
 class MusicGenerator:
-    """A model with the tokenizer that it was trained with, and where it came from."""
+    """A model with the tokenizer that it was trained with, and where it came from.
+
+    engine: how steps are computed, see `make_engine`; made when it is first needed.
+    """
 
     def __init__(
         self,
@@ -123,60 +46,35 @@ class MusicGenerator:
         tokenizer: Tokenizer,
         provenance: Mapping[str, Any] | None = None,
         path: str | os.PathLike[str] | None = None,
+        engine: str = "auto",
     ) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.provenance = dict(provenance or {})
         self.path = path
+        self._engine_kind = engine
+        self._engine: Engine | None = None
+        self._fingerprint: str | None = None
 
-    def generate(
-        self,
-        *,
-        seed: int = 0,
-        temperature: float = Sampling.temperature,
-        top_k: int | None = Sampling.top_k,
-        top_p: float | None = Sampling.top_p,
-        min_p: float | None = Sampling.min_p,
-        max_tokens: int | None = None,
-        max_bars: int | None = None,
-        max_seconds: float | None = None,
-        prompt: PromptSource | None = None,
-        prompt_bars: int | None = None,
-        prompt_seconds: float | None = None,
-        prompt_tokens: int | None = None,
-    ) -> pretty_midi.PrettyMIDI:
-        """One piece: the same seed and arguments give the same notes.
+    @property
+    def engine(self) -> Engine:
+        """What computes the steps. Made, and checked against the model, when it is first asked for."""
+        if self._engine is None:
+            self._engine = make_engine(self.model, self._engine_kind)
+        return self._engine
 
-        temperature, top_k, top_p, min_p: see `Sampling`.
-        max_tokens, max_bars, max_seconds: see `Limits`. They count what is generated, not a prompt from a file.
-        prompt: a MIDI or notation file, Score or PrettyMIDI to go on from; what is taken of it stays note for
-            note. "random": tokens drawn as often as each was seen in training, and then the model goes on.
-        prompt_bars, prompt_seconds: how much of the prompt is taken; without either, all.
-        prompt_tokens: how many tokens a random prompt has, 16 by default.
+    def generate(self, **arguments: Any) -> pretty_midi.PrettyMIDI:
+        """One piece: the same seed and arguments give the same notes. `arguments` are those of `prepare` but `n`.
 
-        Raises UserError for values that are not possible and for prompts that the tokenizer cannot say.
+        Raises UserError for values that are not possible, for prompts that the tokenizer cannot say, and for
+        constraints that cannot be kept together.
         """
-        job = self.prepare(
-            1,
-            seed=seed,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            min_p=min_p,
-            max_tokens=max_tokens,
-            max_bars=max_bars,
-            max_seconds=max_seconds,
-            prompt=prompt,
-            prompt_bars=prompt_bars,
-            prompt_seconds=prompt_seconds,
-            prompt_tokens=prompt_tokens,
-        )
-        return job.run()[0].to_pretty_midi()
+        return self.prepare(1, **arguments).run()[0].to_pretty_midi()
 
     def generate_scores(
         self, n: int, *, on_end: Callable[[int], None] | None = None, **arguments: Any
     ) -> list[Generated]:
-        """`n` pieces, written side by side, of which `generate` gives the first. `arguments` are those of `generate`.
+        """`n` pieces, written side by side, of which `generate` gives the first. `arguments` are those of `prepare`.
 
         on_end: called with 1 or more whenever so many pieces have come to their end.
         """
@@ -194,18 +92,134 @@ class MusicGenerator:
         max_tokens: int | None = None,
         max_bars: int | None = None,
         max_seconds: float | None = None,
+        endless: bool = False,
         prompt: PromptSource | None = None,
         prompt_bars: int | None = None,
         prompt_seconds: float | None = None,
         prompt_tokens: int | None = None,
-    ) -> Job:
-        """What `generate_scores` runs: all arguments are checked and the prompt is read, but nothing is written yet."""
+        state: MusicState | None = None,
+        infill: str | None = None,
+        particles: int | None = None,
+        rescue: bool = True,
+        control: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+        **constraints: Any,
+    ) -> Job | InfillJob:
+        """What `generate_scores` runs: all arguments are checked and the prompt is read, but nothing is written yet.
+
+        temperature, top_k, top_p, min_p: see `Sampling`.
+        max_tokens, max_bars, max_seconds: see `Limits`. They count what is generated, not a prompt from a file.
+        endless: where a piece ends the next begins, up to the limit.
+        prompt: a MIDI or notation file, Score or PrettyMIDI to go on from; what is taken of it stays note for
+            note. "random": tokens drawn as often as each was seen in training, and then the model goes on.
+        prompt_bars, prompt_seconds: how much of the prompt is taken; without either, all.
+        prompt_tokens: how many tokens a random prompt has, 16 by default.
+        state: what `read`, `begin` or an earlier piece gave, to go on from instead of a prompt.
+        infill: bars of the prompt (`5-8`) that are written anew between those that stay; see `InfillJob`.
+        particles: how many rows write each piece together, see `Particles`; by default 16 where `notes`, `ending` or
+            `infill` ask for looking ahead, and otherwise 1.
+        rescue: a piece that has lost its way goes back some bars and tries again, see `Watch`.
+        control, constraints: what a musician asks for (`key="C major", bars=16`), in a control file or by name, see
+            `read_controls`.
+        """
         check_whole("n", n)
         check_whole("seed", seed, least=0)
         sampling = Sampling(temperature, top_k, top_p, min_p)
+        if particles is not None:
+            check_whole("particles", particles)
         limits = Limits(max_tokens, max_bars, max_seconds)
-        opening, continued = self._opening(prompt, prompt_bars, prompt_seconds, prompt_tokens)
-        return Job(self.model, self.tokenizer, n, seed, sampling, limits, opening, continued)
+        unknown = sorted(constraints.keys() - set(CONTROLS))
+        if unknown:
+            raise TypeError(f"{unknown[0]} is no argument of generate: constraints are {', '.join(CONTROLS)}")
+        controls = read_controls(control, **constraints)
+        plan = controls.plan(self.tokenizer, met(self._counts))
+        if plan and plan.bars is not None and max_tokens is None and max_bars is None and max_seconds is None:
+            limits = Limits(max_bars=plan.bars + 1)  # the plan sees to the end itself
+        if particles is None:
+            particles = PARTICLES if infill is not None or not set(WANT_PARTICLES).isdisjoint(controls.asked()) else 1
+        if state is not None and prompt is not None:
+            raise UserError("state= and prompt= exclude each other: a state holds what it was read from")
+        player = self._player(plan, endless)
+        if infill is not None:
+            for name, value in (("prompt_bars", prompt_bars), ("prompt_seconds", prompt_seconds), ("state", state)):
+                if value is not None:
+                    raise UserError(
+                        f"{name}={value} says where to go on from, and infill={infill} what to fill: give one"
+                    )
+            score = whole_prompt(prompt, self.tokenizer, infill)
+            bars = parse_bars(infill, score)
+            return InfillJob(self.model, player, score, *bars, n, seed, sampling, particles)
+        if state is not None:
+            opening, continued = self._opening_of(state), None
+        else:
+            opening, continued = self._opening(prompt, prompt_bars, prompt_seconds, prompt_tokens)
+        return Job(
+            player,
+            n,
+            seed,
+            sampling,
+            limits,
+            opening,
+            continued,
+            particles=particles,
+            rescue=rescue,
+            counts=self._counts,
+            fingerprint=self.fingerprint,
+        )
+
+    def begin(self) -> MusicState:
+        """The state before the first note, to go on from with `stream` or `generate_scores(state=...)`."""
+        player = self._player()
+        ids = np.array([BOS], np.int32)
+        return MusicState(player, ids, player.read(ids), self.fingerprint)
+
+    def read(self, music: PromptSource, bars: int | None = None, seconds: float | None = None) -> MusicState:
+        """The state after `music` (a MIDI or notation file, Score or PrettyMIDI), or its first bars or seconds."""
+        prompt = read_prompt(music, self.tokenizer, bars, seconds)
+        player = self._player()
+        return MusicState(player, prompt.ids, player.read(prompt.ids, prompt.step), self.fingerprint)
+
+    def load_state(self, path: str | os.PathLike[str]) -> MusicState:
+        """The state in a file that `MusicState.save` wrote. UserError where it is none, or another model's."""
+        return load_state(path, self._player(), self.fingerprint)
+
+    def stream(self, state: MusicState | None = None, **arguments: Any) -> Stream:
+        """Notes without end, as they are decided: an iterator, that goes on from `state`, or from nothing.
+
+        arguments: those of `prepare`, but for `prompt` and what belongs to it. Without a limit it never ends.
+        """
+        state = self.begin() if state is None else state
+        limited = any(arguments.get(name) is not None for name in ("max_tokens", "max_bars", "max_seconds", "bars"))
+        job = self.prepare(1, state=state, **{"endless": not limited, "rescue": False, **arguments})
+        if isinstance(job, InfillJob) or job.particles > 1:
+            raise UserError("a stream is written by one row that goes on: leave out infill= and particles=")
+        writing = job.writing(
+            range(1), limits=job.limits if limited else Limits(max_tokens=1 << 60), kept_bars=STREAM_BARS
+        )
+        return Stream(job.player, state, writing)
+
+    @property
+    def fingerprint(self) -> str:
+        """A text that tells this model from others."""
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint(self.model)
+        return self._fingerprint
+
+    @property
+    def _counts(self) -> np.ndarray:
+        counts: np.ndarray = self.model.token_counts.cpu().numpy()
+        return counts
+
+    def _player(self, plan: Plan | None = None, endless: bool = False) -> Player:
+        return Player(self.engine, self.tokenizer, self._counts, plan or None, endless)
+
+    def _opening_of(self, state: MusicState) -> Opening:
+        if state.fingerprint != self.fingerprint:
+            raise UserError("state= belongs to another model: give one that this model made or loaded")
+        clock = self._player().clock(state.moment)
+        step = int(clock.step[0]) if len(state.ids) > 1 else None
+        if state.ids[-1] == EOS:
+            raise UserError("state= is that of a piece that has ended: take it back to a bar with `rewind`")
+        return Opening(state.ids, step, moment=state.moment)
 
     def _opening(
         self, prompt: PromptSource | None, bars: int | None, seconds: float | None, tokens: int | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from musiclstm.tokenizers.base import Tokenizer
 
 if TYPE_CHECKING:
     import pretty_midi
+
+PromptSource: TypeAlias = "str | os.PathLike[str] | Score | pretty_midi.PrettyMIDI"
 
 LINE = ["track", "program"]
 Line = tuple[int, int]  # of these
@@ -98,7 +100,7 @@ class Prompt:
 
 
 def read_prompt(
-    source: str | os.PathLike[str] | Score | pretty_midi.PrettyMIDI,
+    source: PromptSource,
     tokenizer: Tokenizer,
     bars: int | None = None,
     seconds: float | None = None,
@@ -113,10 +115,7 @@ def read_prompt(
         check_whole("prompt_bars", bars)
     if seconds is not None:
         check_number("prompt_seconds", seconds, "above 0", lambda value: value > 0)
-    score, name = _read(source)
-    reason = tokenizer.admits(score)
-    if reason is not None:
-        raise UserError(f"prompt={name} has {reason}, which this model's tokenizer ({tokenizer.describe()}) cannot say")
+    score, name = _admitted(source, tokenizer)
     cut = _cut(score, bars, seconds)
     notes = score.notes[score.notes["start"] < (score.end + 1 if cut is None else cut)]
     if len(notes) == 0:
@@ -127,6 +126,23 @@ def read_prompt(
         step = max(tokenizer.to_step(score, cut), tokenizer.to_step(score, int(notes["start"][-1])) + 1)
     else:
         step = max(tokenizer.to_step(score, cut), 1)
+    return _prompt(score, tokenizer, cut, step)
+
+
+def whole_prompt(source: PromptSource | None, tokenizer: Tokenizer, infill: str) -> Score:
+    """All of the music of which some bars are filled. Raises UserError where there is none that `tokenizer` can say."""
+    if source is None or (isinstance(source, str) and source == "random"):
+        raise UserError(f"infill={infill} needs the music around it: name a file with prompt=FILE")
+    return _admitted(source, tokenizer)[0]
+
+
+def prompt_before(score: Score, tokenizer: Tokenizer, cut: int) -> Prompt:
+    """What comes in `score` before tick `cut`, which is above 0, though it be silence."""
+    return _prompt(score, tokenizer, cut, max(tokenizer.to_step(score, cut), 1))
+
+
+def _prompt(score: Score, tokenizer: Tokenizer, cut: int, step: int) -> Prompt:
+    notes = score.notes[score.notes["start"] < cut]
     ids = tokenizer.encode_prompt(score, step)
     opening = score.replace(
         notes=notes,
@@ -148,7 +164,15 @@ def read_prompt(
     )
 
 
-def _read(source: str | os.PathLike[str] | Score | pretty_midi.PrettyMIDI) -> tuple[Score, str]:
+def _admitted(source: PromptSource, tokenizer: Tokenizer) -> tuple[Score, str]:
+    score, name = _read(source)
+    reason = tokenizer.admits(score)
+    if reason is not None:
+        raise UserError(f"prompt={name} has {reason}, which this model's tokenizer ({tokenizer.describe()}) cannot say")
+    return score, name
+
+
+def _read(source: PromptSource) -> tuple[Score, str]:
     if isinstance(source, Score):
         return source, "(a score)"
     if isinstance(source, (str, os.PathLike)):

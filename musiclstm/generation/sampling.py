@@ -7,15 +7,27 @@ so few that starting torch's threads would take longer than the work.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from musiclstm.errors import UserError
+from musiclstm.tokenizers.grammar import row_starts
 
 DRAWS_AT_ONCE = 256
+LEAST = 1e-300
+add = np.add.reduce  # what `sum` calls, without the way there
+
+
+class Drawn(NamedTuple):
+    """One token for each row, and what the model thought of the choice; each (B,)."""
+
+    tokens: np.ndarray  # int64
+    masked: np.ndarray  # the model's probability, at temperature 1, of all that the grammar forbids
+    left: np.ndarray  # the probability of all that was allowed, at the temperature asked for
+    entropy: np.ndarray  # in nats, of the distribution over what was allowed, at temperature 1
 
 
 @dataclass(frozen=True)
@@ -42,14 +54,47 @@ class Sampling:
         if self.min_p is not None:
             check_number("min_p", self.min_p, "of at least 0 and below 1", lambda p: 0 <= p < 1)
 
+    def draw(
+        self,
+        logits: np.ndarray,
+        lawful: np.ndarray,
+        allowed: np.ndarray,
+        bias: np.ndarray | None,
+        uniform: np.ndarray,
+    ) -> Drawn:
+        """A token for each row of logits (B, V) among those `allowed` (bool), by one uniform number each (B,).
+
+        lawful: what the grammar allows; `allowed` is what constraints have left of that.
+        bias: added to the logits (B, V) before the draw.
+        """
+        shifted = _shifted(logits)
+        likely = np.exp(shifted)
+        kept = likely * allowed
+        total, left = add(likely, 1), add(kept, 1)
+        lawfully = left if lawful is allowed else add(likely * lawful, 1)
+        masked = (total - lawfully) / total
+        some = np.maximum(left, LEAST)
+        entropy = np.log(some) - add(kept * shifted, 1) / some
+        if self.temperature not in (0, 1):
+            likely = _raised(shifted, self.temperature)
+            kept = likely * allowed
+            total, left = add(likely, 1), add(kept, 1)
+        if bias is not None or self.temperature == 0 or np.count_nonzero(left) < len(left):
+            weights = self.weights(logits if bias is None else logits + bias, allowed)
+        else:
+            weights = self._filter(kept)
+        return Drawn(sample(weights, uniform), masked, left / total, entropy)
+
     def weights(self, logits: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-        """How likely each token is to be drawn (see `sample`), from logits and what the grammar allows (bool)."""
+        """How likely each token is to be drawn (see `sample`), from logits and what is allowed (bool)."""
         logits = np.where(allowed, logits, -np.inf)
         if self.temperature == 0:
             weights = np.zeros(logits.shape)
             weights[np.arange(len(logits)), logits.argmax(1)] = 1.0
             return weights
-        weights = apply_temperature(logits, self.temperature)
+        return self._filter(apply_temperature(logits, self.temperature))
+
+    def _filter(self, weights: np.ndarray) -> np.ndarray:
         if self.top_k is not None:
             weights = top_k(weights, self.top_k)
         if self.top_p is not None:
@@ -61,9 +106,18 @@ class Sampling:
 
 def apply_temperature(logits: np.ndarray, temperature: float) -> np.ndarray:
     """Weights of logits divided by `temperature`, which is above 0: float64, the largest of a row being 1."""
-    logits = logits.astype(np.float64)
+    return _raised(_shifted(logits), temperature)
+
+
+def _shifted(logits: np.ndarray) -> np.ndarray:
+    """float64, the largest of each row being 0."""
+    shifted: np.ndarray = np.subtract(logits, np.maximum.reduce(logits, 1, keepdims=True), dtype=np.float64)
+    return shifted
+
+
+def _raised(shifted: np.ndarray, temperature: float) -> np.ndarray:
     with np.errstate(over="ignore"):  # at a tiny temperature all but the likeliest become minus infinity
-        return np.exp((logits - logits.max(axis=1, keepdims=True)) / temperature)
+        return np.exp(shifted / temperature)
 
 
 def top_k(weights: np.ndarray, k: int) -> np.ndarray:
@@ -78,19 +132,19 @@ def top_p(weights: np.ndarray, p: float) -> np.ndarray:
     """The largest weights of each row until they make up a share p of it, and those equal to the smallest of them."""
     if p >= 1:
         return weights
-    falling = -np.sort(-weights, axis=1)
-    reached = falling.cumsum(axis=1)
-    last = (reached < p * reached[:, -1:]).sum(axis=1, keepdims=True)
-    return _at_least(weights, np.take_along_axis(falling, last, axis=1)[:, 0])
+    rising = np.sort(weights, axis=1)
+    reached = rising[:, ::-1].cumsum(1)
+    last = add(reached >= p * reached[:, -1:], 1) - 1  # of the rising ones
+    return _at_least(weights, rising.take(row_starts(*weights.shape) + last))
 
 
 def min_p(weights: np.ndarray, p: float) -> np.ndarray:
     """The weights of at least p times the largest of their row; 0 for the others."""
-    return _at_least(weights, p * weights.max(axis=1))
+    return _at_least(weights, p * np.maximum.reduce(weights, 1))
 
 
 def _at_least(weights: np.ndarray, least: np.ndarray) -> np.ndarray:
-    return np.where(weights >= least[:, None], weights, 0.0)
+    return weights * (weights >= least[:, None])
 
 
 def sample(weights: np.ndarray, uniform: np.ndarray) -> np.ndarray:
@@ -98,27 +152,32 @@ def sample(weights: np.ndarray, uniform: np.ndarray) -> np.ndarray:
 
     It is where the sum of the weights passes `uniform` (B,), in [0, 1).
     """
-    reached = weights.cumsum(axis=1)
+    reached = weights.cumsum(1)
     total = reached[:, -1]
     target = np.minimum(uniform * total, np.nextafter(total, 0.0))
-    return (reached <= target[:, None]).sum(axis=1)
+    tokens: np.ndarray = add(reached <= target[:, None], 1)
+    return tokens
 
 
 class RowStreams:
-    """A stream of uniform numbers for each row, so that what a row draws does not hang on the rows beside it."""
+    """A stream of uniform numbers for each key, so that what a row draws does not hang on the rows beside it."""
 
-    def __init__(self, seed: int, rows: range) -> None:
-        self._generators = [np.random.default_rng([seed, row]) for row in rows]
-        self._drawn = np.zeros((len(rows), 0))
-        self._next = 0
+    def __init__(self, keys: Sequence[Sequence[int]]) -> None:
+        self._generators = [np.random.default_rng(list(key)) for key in keys]
+        self._drawn = np.zeros((len(keys), DRAWS_AT_ONCE))
+        self._next = np.full(len(keys), DRAWS_AT_ONCE)
 
-    def uniform(self) -> np.ndarray:
-        """The next number of each row: float64, (B,), in [0, 1)."""
-        if self._next == self._drawn.shape[1]:
-            self._drawn = np.stack([generator.random(DRAWS_AT_ONCE) for generator in self._generators])
-            self._next = 0
-        self._next += 1
-        return self._drawn[:, self._next - 1]
+    def uniform(self, rows: np.ndarray) -> np.ndarray:
+        """The next number of each of `rows` (int64, each once): float64, same shape, in [0, 1)."""
+        place = self._next.take(rows)
+        empty = place == DRAWS_AT_ONCE
+        if np.count_nonzero(empty):
+            for row in rows[empty]:
+                self._drawn[row] = self._generators[row].random(DRAWS_AT_ONCE)
+            place = np.where(empty, 0, place)
+        self._next.put(rows, place + 1)
+        drawn: np.ndarray = self._drawn.take(rows * DRAWS_AT_ONCE + place)
+        return drawn
 
 
 def check_whole(name: str, value: Any, least: int = 1) -> None:

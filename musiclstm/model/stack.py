@@ -143,6 +143,17 @@ def select_state(state: State, index: Tensor | slice | Sequence[int]) -> State:
     return tuple(tuple(part[index] for part in cell_state) for cell_state in state)
 
 
+def put_state(state: State, rows: Sequence[int], part: State) -> State:
+    """`state` with the rows of `part` in place of `rows`; neither is changed."""
+
+    def replaced(old: Tensor, new: Tensor) -> Tensor:
+        old = old.clone()
+        old[rows] = new
+        return old
+
+    return tuple(tuple(map(replaced, old, new)) for old, new in zip(state, part, strict=True))
+
+
 def check_size(name: str, value: int) -> None:
     """Raise UserError unless the argument `name` is a whole number of at least 1."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:

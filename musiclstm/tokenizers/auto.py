@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ NEARLY_ALL, ALL_BUT_A_FEW = 0.95, 0.98
 MOST_TOKENS = 8  # a note in voices; remi takes 4 or 5, and the model sees less music in as many tokens
 HEARD_LATE = 5.0  # milliseconds off the time that was played; twice as much is heard
 FREELY = 0.05  # of `_Look.pulse`: that of MAESTRO is 0.00, of drummers to a click 0.3, of written music 0.8 and more
+PULSES = np.array([[2], [3], [4], [6], [12]])  # steps a quarter, at some of which metrical notes gather
 FAMILIES = (
     "piano", "chromatic percussion", "organ", "guitar", "bass", "strings", "an ensemble", "brass",
     "reeds", "pipes", "a synth lead", "a synth pad", "synth effects", "world instruments", "percussion", "effects",
@@ -92,12 +94,12 @@ class _Look:
             notes = score.notes[:NOTES]
             counts += np.bincount(notes["program"], minlength=DRUMS + 1) / len(notes)
             quarters = notes["start"] / score.ticks_per_quarter
-            pulses.append([_concentration(quarters * steps) for steps in (2, 3, 4, 6, 12)])
+            pulses.append(_concentration(quarters * PULSES))
             steps = quarters[:, None] * GRIDS
             distance = np.abs(steps - np.rint(steps)) / GRIDS
             on_grid.append((distance <= ON_GRID).mean(0))
             errors.append(distance.mean(0) * 1000 * score.duration * score.ticks_per_quarter / max(score.end, 1))
-            number = len(np.unique(score.notes["track"]))
+            number = int(np.count_nonzero(np.bincount(score.notes["track"])))
             tracks.append(number)
             if number <= MOST_VOICES and (notes["program"] != DRUMS).all() and _one_at_a_time(notes, score):
                 voices[number] += 1
@@ -114,7 +116,7 @@ class _Look:
             voices=usual if pieces >= NEARLY_ALL * len(scores) else None,
             share_of_voices=pieces / len(scores),
             tracks=(min(tracks), max(tracks)),
-            quarters=float(np.median([score.end / score.ticks_per_quarter / len(score) for score in scores])),
+            quarters=median(score.end / score.ticks_per_quarter / len(score) for score in scores),
         )
 
     def texture(self) -> str:
@@ -125,10 +127,15 @@ class _Look:
         return f"{instruments}{drums} in {tracks}, {'one note at a time' if self.voices else 'with chords'}"
 
 
-def _concentration(steps: np.ndarray) -> float:
-    """How alike the places between two steps are at which notes fall: 1 all the same, 0 in expectation by chance."""
-    squared = abs(np.exp(2j * np.pi * steps).mean()) ** 2
-    return (len(steps) * squared - 1) / (len(steps) - 1) if len(steps) > 1 else 0.0
+def _concentration(steps: np.ndarray) -> np.ndarray:
+    """How alike the places between two steps are at which N notes fall: 1 all the same, 0 in expectation by chance.
+
+    steps: (K, N), in K units. Gives (K,).
+    """
+    count = steps.shape[1]
+    squared = abs(np.exp(2j * np.pi * steps).mean(1)) ** 2
+    alike: np.ndarray = (count * squared - 1) / max(count - 1, 1)
+    return alike
 
 
 def _one_at_a_time(notes: np.ndarray, score: Score) -> bool:

@@ -12,13 +12,12 @@ from musiclstm.errors import UserError
 from musiclstm.score import DRUMS, TEMPO, Score, make_notes
 from musiclstm.tokenizers.base import Reading, Tokenizer
 from musiclstm.tokenizers.fitting import FASTEST, SLOWEST, commonest_program, usual_tempo
-from musiclstm.tokenizers.frames_grammar import FramesGrammar
+from musiclstm.tokenizers.frames_grammar import PITCHES, FramesGrammar
 from musiclstm.tokenizers.grid import nearest_step, quantise_meters, steps_of
 from musiclstm.tokenizers.metre import MOST_BARS, BarReading, Metre, bars_so_far, read_bars
 from musiclstm.tokenizers.vocabulary import BOS, EOS, Vocabulary
 
 VELOCITY = 80
-PITCHES = 128
 ROW = PITCHES + 1  # places of a frame: its pitches, then its end
 MOST_STEPS = 1 << 18  # nine hours of sixteenths at 120: beyond lies a damaged file
 
@@ -174,7 +173,7 @@ class Frames(Tokenizer):
         return features, FramesReading(last * self.seconds_per_step, bars[:, -1], last, bar, before, present)
 
     def grammar(self) -> FramesGrammar:
-        return FramesGrammar(self.vocabulary, self.metre)
+        return FramesGrammar(self.vocabulary, self.metre, self.seconds_per_step)
 
     def describe(self) -> str:
         return f"frames: sets of pitches on a grid of {self.steps_per_quarter} steps a quarter"

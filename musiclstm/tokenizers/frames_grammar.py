@@ -4,51 +4,77 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
+import numpy as np
 
-from musiclstm.tokenizers.grammar import Grammar
-from musiclstm.tokenizers.metre import BarState, Metre, MetreGrammar
-from musiclstm.tokenizers.vocabulary import BOS, EOS, PAD, Vocabulary
+from musiclstm.tokenizers.grammar import ONE, ZERO, Clock, Grammar, columns, row_starts, thresholds
+from musiclstm.tokenizers.metre import BarState, Metre, MetreGrammar, bars_so_far
+from musiclstm.tokenizers.vocabulary import EOS, Vocabulary
+
+PITCHES = 128
 
 
 class FramesState(NamedTuple):
-    step: torch.Tensor  # frames closed so far, (B,)
-    last: torch.Tensor  # the last token, (B,)
-    before: torch.Tensor  # the token before it, (B,)
     bar: BarState
+    before: np.ndarray
+    """The pitches of the last frame that was closed, (B, 128) bool."""
+    present: np.ndarray
+    """Those said so far of the next one, (B, 128) bool."""
+    above: np.ndarray
+    """The lowest pitch that may be said next, up to 128, where that is none; (B,)."""
+    heard: np.ndarray
+    """Whether anything sounds in the last frame that was closed, (B,) bool."""
 
 
 class FramesGrammar(Grammar[FramesState]):
     """Pitches ascend within a frame; a meter changes only at a bar line, and not back to itself; the piece ends
     only after a frame in which something sounds."""
 
-    def __init__(self, vocabulary: Vocabulary, metre: Metre) -> None:
-        self.size, self.metre = len(vocabulary), MetreGrammar(metre)
-        self.signatures, self.pitches = vocabulary.range("TimeSignature"), vocabulary.range("Pitch")
-        self.frame = vocabulary.first("Frame")
+    def __init__(self, vocabulary: Vocabulary, metre: Metre, seconds_per_step: float) -> None:
+        size, pitch, frame = len(vocabulary), vocabulary.range("Pitch"), vocabulary.range("Frame")
+        self.pitch = slice(pitch.start, pitch.stop)
+        self.metre = MetreGrammar(metre, range(pitch.start, frame.stop), size, seconds_per_step)
+        pitches = np.arange(PITCHES)
+        self.table = columns(size, {frame: 1}, {pitch: pitches}, {pitch: pitches + 1})
+        self.thresholds = thresholds(PITCHES)
 
-    def start(self, batch: int, device: torch.device | str = "cpu") -> FramesState:
-        step = torch.zeros(batch, dtype=torch.int64, device=device)
-        last = torch.full_like(step, BOS)
-        return FramesState(step, last, last, self.metre.start(batch, device))
+    def start(self, batch: int) -> FramesState:
+        nothing, zero = np.zeros((batch, PITCHES), bool), np.zeros(batch, np.int64)
+        return FramesState(self.metre.start(batch), nothing, nothing, zero, zero > 0)
 
-    def allowed(self, state: FramesState) -> torch.Tensor:
-        step, last, bar = state.step, state.last, state.bar
-        mask = torch.zeros(len(last), self.size, dtype=torch.bool, device=last.device)
-        ended = (last == EOS) | (last == PAD)
-        playing = (bar.meter >= 0) & ~ended
-        closed = last == self.frame
-        after_signature = (last >= self.signatures.start) & (last < self.signatures.stop)
-        at_bar = closed & (self.metre.position(bar, step) == 0)
-        self.metre.allow(mask, bar, (last == BOS) | at_bar, after_signature & (step == 0))
-        pitches = torch.arange(self.pitches.start, self.pitches.stop, device=last.device)
-        ascends = (pitches > last[:, None]) | closed[:, None]
-        mask[:, self.pitches.start : self.pitches.stop] = playing[:, None] & ascends
-        mask[:, self.frame] = playing
-        mask[:, EOS] = closed & (state.before >= self.pitches.start) & (state.before < self.pitches.stop)
-        mask[:, PAD] = ended
+    def allowed(self, state: FramesState) -> np.ndarray:
+        mask = self.metre.allowed(state.bar)
+        mask[:, self.pitch] &= self.thresholds.take(state.above, 0)
+        mask[:, EOS] &= state.heard
         return mask
 
-    def advance(self, state: FramesState, tokens: torch.Tensor) -> FramesState:
-        bar = self.metre.advance(state.bar, tokens, state.step)
-        return FramesState(state.step + (tokens == self.frame), tokens, state.last, bar)
+    def advance(self, state: FramesState, tokens: np.ndarray) -> FramesState:
+        before, present, heard = state.before, state.present, state.heard
+        closes, pitch, above = self.table.take(tokens, 1)
+        said, closed = np.count_nonzero(above), np.count_nonzero(closes)
+        if closed == len(tokens):
+            before, present, heard = present, np.zeros_like(present), state.above > ZERO
+        elif closed:
+            frame = closes > 0
+            before = np.where(frame[:, None], present, before)
+            present = present > frame[:, None]
+            heard = np.where(frame, state.above > ZERO, heard)
+        if said:
+            place = row_starts(len(tokens), PITCHES) + pitch
+            present = present.copy()
+            present.put(place if said == len(tokens) else place[above > 0], True)
+        return FramesState(self.metre.advance(state.bar, tokens, closes), before, present, above, heard)
+
+    def features(self, state: FramesState) -> np.ndarray:
+        clock = state.bar.clock
+        features = np.empty((len(state.above), 4), np.int64)
+        features[:, 0] = clock.position
+        features[:, 1] = state.bar.meter
+        coming = self.thresholds.take(state.above, 0) & state.before
+        lowest = coming.argmax(1)
+        found = coming.take(row_starts(len(coming), PITCHES) + lowest)
+        features[:, 2] = (lowest + ONE) * found
+        features[:, 3] = bars_so_far(clock.bar)
+        return features
+
+    def clock(self, state: FramesState) -> Clock:
+        return state.bar.clock

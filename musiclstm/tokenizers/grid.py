@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from musiclstm.score import METER, Score, bar_ticks
 LONGEST_BAR = 8  # quarter notes
 
 
+@cache
 def supported_meters(steps_per_quarter: int) -> list[tuple[int, int]]:
     """(numerator, denominator) of every meter whose bar is whole in steps and not above `LONGEST_BAR`."""
     return [

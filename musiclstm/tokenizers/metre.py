@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from musiclstm.score import METER, bar_ticks
 from musiclstm.tokenizers.base import carry_forward
+from musiclstm.tokenizers.grammar import ONE, ZERO, Clock, columns
 from musiclstm.tokenizers.grid import LONGEST_BAR, supported_meters
-from musiclstm.tokenizers.vocabulary import Vocabulary
+from musiclstm.tokenizers.vocabulary import EOS, PAD, Vocabulary
 
 
 class Metre:
@@ -58,6 +58,7 @@ class Metre:
 
 
 MOST_BARS = 63  # from here on every bar looks the same to the model
+LATEST = np.full(1, MOST_BARS)
 
 
 def bars_so_far(bars: np.ndarray) -> np.ndarray:
@@ -65,7 +66,7 @@ def bars_so_far(bars: np.ndarray) -> np.ndarray:
 
     From full bars completed (a pickup is -1) to 0 up to `MOST_BARS`.
     """
-    return np.clip(bars + 1, 0, MOST_BARS)
+    return np.minimum(np.maximum(bars + ONE, ZERO), LATEST)
 
 
 class BarReading(NamedTuple):
@@ -105,49 +106,70 @@ def read_bars(
     return since % length, meter, base + since // length, last
 
 
-class BarState(NamedTuple):
-    """The same for a grammar, in torch, one token at a time; each (B,)."""
+BEGIN, OPENED, STATED, WITHIN, CLOSED, BAR, ENDED = range(7)
+"""The phases of a sequence on a grid: before its first meter; after it, where a Pickup may follow; after another
+TimeSignature or the Pickup; within a step; after a step, and after one that completed a bar; after EOS."""
 
-    meter: torch.Tensor  # -1 before the first TimeSignature
-    origin: torch.Tensor
+
+class BarState(NamedTuple):
+    """Where a grammar on a grid stands; each (B,)."""
+
+    clock: Clock
+    phase: np.ndarray
+    """One of `BEGIN` to `ENDED`."""
+    meter: np.ndarray
+    """The index of the meter in force, 0 before the first."""
 
 
 class MetreGrammar:
-    """The part of a grammar that knows where TimeSignature and Pickup may stand."""
+    """The part of a grammar that counts steps and bars, and knows where TimeSignature, Pickup and EOS may stand."""
 
-    def __init__(self, metre: Metre) -> None:
-        self.metre = metre
-        self.lengths = torch.from_numpy(metre.lengths)
+    def __init__(self, metre: Metre, music: range, size: int, seconds_per_step: float) -> None:
+        """`music` are the ids of all tokens but those, of the `size` that there are."""
+        self.lengths, self.meters = metre.lengths, np.full(1, len(metre.meters))
+        self.seconds_per_step = np.full(1, seconds_per_step)
+        allowed = np.zeros((ENDED + 1, len(metre.meters), size), bool)
+        allowed[OPENED:ENDED, :, music.start : music.stop] = True
+        allowed[[BEGIN, BAR], :, metre.signatures.start : metre.signatures.stop] = True
+        for meter, length in enumerate(metre.lengths.tolist()):
+            allowed[BAR, meter, metre.signatures.start + meter] = False
+            allowed[OPENED, meter, metre.pickups.start : metre.pickups.start + length - 1] = True
+        allowed[[CLOSED, BAR], :, EOS] = True
+        allowed[ENDED, :, PAD] = True
+        self.rows = allowed.reshape(-1, size)
+        index = np.arange(len(metre.meters))
+        header = range(metre.signatures.start, metre.pickups.stop)
+        self.leads_to = columns(size, {range(size): ENDED, header: STATED, music: WITHIN})[0]
+        self.stated, self.said = columns(size, {metre.signatures: 1}, {metre.signatures: index})
+        self.pickup = columns(size, {metre.pickups: np.arange(1, len(metre.pickups) + 1)})[0]
 
-    def start(self, batch: int, device: torch.device | str) -> BarState:
-        return BarState(
-            torch.full((batch,), -1, dtype=torch.int64, device=device),
-            torch.zeros(batch, dtype=torch.int64, device=device),
-        )
+    def start(self, batch: int) -> BarState:
+        zero = np.zeros(batch, np.int64)
+        return BarState(Clock(zero, zero, zero, self.lengths[zero], zero * 0.0), zero, zero)
 
-    def position(self, state: BarState, step: torch.Tensor) -> torch.Tensor:
-        """Steps since the bar line, (B,)."""
-        return (step - state.origin) % self.length(state)
+    def allowed(self, state: BarState) -> np.ndarray:
+        """A mask (B, V), in which EOS may follow any step and any of the other tokens may stand within one."""
+        return self.rows.take(state.phase * self.meters + state.meter, 0)
 
-    def length(self, state: BarState) -> torch.Tensor:
-        """Steps in the present bar, (B,)."""
-        return self.lengths.to(state.meter.device)[state.meter.clamp(min=0)]
+    def advance(self, state: BarState, tokens: np.ndarray, closes: np.ndarray) -> BarState:
+        """The state after `tokens`, of which some close a step: `closes` is 1 for them and else 0, int64 (B,)."""
+        clock, after = state.clock, self.leads_to.take(tokens)
+        header = np.count_nonzero(after == STATED) > 0
+        if np.count_nonzero(closes):
+            step, position = clock.step + closes, clock.position + closes
+            full = position // clock.length
+            seconds = step.astype(np.float64) * self.seconds_per_step
+            clock = Clock(step, clock.bar + full, position - full * clock.length, clock.length, seconds)
+            after = after + closes + full
+        moved = BarState(clock, after, state.meter)
+        return self._state(moved, tokens, state.phase == BEGIN) if header else moved
 
-    def allow(self, mask: torch.Tensor, state: BarState, change: torch.Tensor, pickup: torch.Tensor) -> None:
-        """Sets in `mask` (B, V) the meters that differ from the present one where `change`, and the pickups
-        shorter than a bar where `pickup` (both (B,) bool)."""
-        signatures, pickups = self.metre.signatures, self.metre.pickups
-        index = torch.arange(len(signatures), device=mask.device)
-        mask[:, signatures.start : signatures.stop] = change[:, None] & (index != state.meter[:, None])
-        steps = torch.arange(1, len(pickups) + 1, device=mask.device)
-        mask[:, pickups.start : pickups.stop] = pickup[:, None] & (steps < self.length(state)[:, None])
-
-    def advance(self, state: BarState, tokens: torch.Tensor, step: torch.Tensor) -> BarState:
-        """`step` (B,) is where the token stands."""
-        signatures, pickups = self.metre.signatures, self.metre.pickups
-        signature = (tokens >= signatures.start) & (tokens < signatures.stop)
-        pickup = (tokens >= pickups.start) & (tokens < pickups.stop)
-        meter = torch.where(signature, tokens - signatures.start, state.meter)
-        opened = step + (tokens - pickups.start + 1) - self.length(state)
-        origin = torch.where(signature, step, torch.where(pickup, opened, state.origin))
-        return BarState(meter, origin)
+    def _state(self, state: BarState, tokens: np.ndarray, begins: np.ndarray) -> BarState:
+        """Sees to the TimeSignatures and Pickups among `tokens`; `begins` ((B,) bool) where none came before."""
+        (step, bar, position, _, seconds), after, meter = state
+        stated, pickup = self.stated.take(tokens) > 0, self.pickup.take(tokens)
+        meter = np.where(stated, self.said.take(tokens), meter)
+        length, opened = self.lengths.take(meter), pickup > 0
+        position = np.where(opened, length - pickup, np.where(stated, 0, position))
+        after = np.where(stated & begins, OPENED, after)
+        return BarState(Clock(step, bar - opened, position, length, seconds), after, meter)

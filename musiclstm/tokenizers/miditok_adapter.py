@@ -16,8 +16,8 @@ from musiclstm.errors import UserError
 from musiclstm.score import DRUMS, METER, PEDAL, TEMPO, Score, make_notes, sort_notes
 from musiclstm.tokenizers.base import Reading, Tokenizer
 from musiclstm.tokenizers.grid import nearest_step
-from musiclstm.tokenizers.miditok_clock import TEMPO_READ, Clock, MidiTokReading
-from musiclstm.tokenizers.miditok_grammar import FreeGrammar
+from musiclstm.tokenizers.miditok_clock import TEMPO_READ, MidiTokClock, MidiTokReading
+from musiclstm.tokenizers.miditok_grammar import MidiTokGrammar
 from musiclstm.tokenizers.vocabulary import BOS, EOS, Vocabulary
 
 REQUIRED: dict[str, dict[str, Any]] = {  # what MidiTok has no default for
@@ -44,9 +44,9 @@ class MidiTok(Tokenizer):
 
     `bpe` is the size of a vocabulary to be learnt in `fit`; `state` is what MidiTok saved of a tokenizer made
     before, and then says all. A piece is kept as MidiTok keeps it: `quantise` is encoding and decoding, and
-    whether doing it twice changes more is MidiTok's affair. There are no features. The grammar lets any token
-    follow any, as MidiTok decodes them all, and leaves out notes of which the end is not told. A step is one of
-    MidiTok's smallest, at 120 quarter notes a minute. `Reading` is an estimate: see `Clock`.
+    whether doing it twice changes more is MidiTok's affair. There are no features. The grammar is stricter than
+    MidiTok, which decodes any tokens and leaves out notes of which the end is not told. A step is one of MidiTok's
+    smallest, at 120 quarter notes a minute. `Reading` is an estimate: see `MidiTokClock`.
     """
 
     name = "miditok"
@@ -67,7 +67,7 @@ class MidiTok(Tokenizer):
         settings = self.miditok.config
         self.steps_per_quarter = getattr(self.miditok, "tpq", self.miditok.time_division)  # of what MidiTok decodes
         per_beat = settings.additional_params.get("ticks_per_quarter", settings.max_num_pos_per_beat)
-        self.clock = Clock(self.pieces, per_beat, bars_begun=int(tokenizer == "PerTok"))
+        self.clock = MidiTokClock(self.pieces, per_beat, bars_begun=int(tokenizer == "PerTok"))
         self.context_sizes = {}
 
     @classmethod
@@ -182,8 +182,8 @@ class MidiTok(Tokenizer):
         assert isinstance(reading, MidiTokReading)
         return np.zeros((*ids.shape, 0), np.int64), self.clock.read(ids, reading)
 
-    def grammar(self) -> FreeGrammar:
-        return FreeGrammar(len(self.vocabulary))
+    def grammar(self) -> MidiTokGrammar:
+        return MidiTokGrammar(self.miditok, self.pieces, self.clock, self.steps_per_quarter)
 
     def describe(self) -> str:
         pairs = ", with byte pair encoding" if self.bpe else ""
@@ -220,7 +220,8 @@ def _make(name: str, config: dict[str, Any]) -> Any:
 
 
 def _arguments(name: str, config: dict[str, Any]) -> dict[str, Any]:
-    given = {"use_programs": True, **REQUIRED.get(name, {}), **config, "special_tokens": ["PAD", "BOS", "EOS"]}
+    given: dict[str, Any] = {"use_programs": True, "remove_duplicated_notes": True}  # of two alike MIDI keeps one
+    given |= {**REQUIRED.get(name, {}), **config, "special_tokens": ["PAD", "BOS", "EOS"]}
     for key in ("beat_res", "beat_res_rest"):  # a range of beats, which JSON and YAML write as "0_4"
         if key in given:
             given[key] = {
@@ -295,8 +296,9 @@ def _from_symusic(music: Any) -> Score:
     for number, track in enumerate(music.tracks):
         columns = track.notes.numpy()
         program = DRUMS if track.is_drum else track.program
-        end = columns["time"] + columns["duration"]
-        notes.append(make_notes(columns["time"], end, columns["pitch"], columns["velocity"], program, number))
+        start = np.maximum(columns["time"], 0)  # micro-timing may lead before the beginning
+        end = np.maximum(columns["time"] + columns["duration"], start + 1)
+        notes.append(make_notes(start, end, columns["pitch"], columns["velocity"], program, number))
         pedals += [(pedal.time, pedal.time + pedal.duration, number) for pedal in track.pedals]
     tempos = {0: 500_000, **{tempo.time: tempo.mspq for tempo in music.tempos}}
     meters = {0: (4, 4), **{m.time: (m.numerator, m.denominator) for m in music.time_signatures}}

@@ -12,16 +12,12 @@ from musiclstm.errors import UserError
 from musiclstm.score import DRUMS, NOTE, Score, cut_overlaps, extend_by_pedal, make_notes
 from musiclstm.tokenizers.base import Reading, Tokenizer, carry_forward
 from musiclstm.tokenizers.fitting import commonest_program
-from musiclstm.tokenizers.performance_grammar import PerformanceGrammar
+from musiclstm.tokenizers.performance_grammar import BAR, GAPS, MOST_SOUNDING, STEPS_PER_SECOND, PerformanceGrammar
 from musiclstm.tokenizers.vocabulary import BOS, EOS, Vocabulary
 
-STEPS_PER_SECOND = 100
 LONGEST_SHIFT = 100  # steps
 VELOCITIES = 32  # bins, of four velocities each
-BAR = 2 * STEPS_PER_SECOND  # a 4/4 bar at 120, the meter and tempo under which the music comes back
 LONGEST = 24 * 3600  # seconds: beyond lies a damaged file, of which nothing but time shifts would be left
-MOST_SOUNDING = 15
-GAPS = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192])  # steps; evenly spaced to the ear
 
 
 @dataclass

@@ -4,17 +4,33 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
+import numpy as np
 
-from musiclstm.tokenizers.grammar import Grammar
+from musiclstm.tokenizers.grammar import ONE, ZERO, Clock, Grammar, columns, row_starts, thresholds
 from musiclstm.tokenizers.vocabulary import BOS, EOS, PAD, Vocabulary
+
+STEPS_PER_SECOND = 100
+BAR = 2 * STEPS_PER_SECOND  # a 4/4 bar at 120, the meter and tempo under which the music comes back
+MOST_SOUNDING = 15
+GAPS = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192])  # steps; evenly spaced to the ear
+PITCHES = 128
+OTHER, ENDS, SHORT, LONGEST, LOUDNESS, ENDED = range(6)  # what the last token was: NoteOff, TimeShift, Velocity
 
 
 class PerformanceState(NamedTuple):
-    sounding: torch.Tensor  # (B, 128) bool
-    velocity: torch.Tensor  # the Velocity in force, BOS before the first, (B,)
-    struck: torch.Tensor  # the pitch last begun at the present time, -1 for none, (B,)
-    last: torch.Tensor  # the last token, (B,)
+    clock: Clock
+    last: np.ndarray
+    """The last token, (B,)."""
+    sounding: np.ndarray
+    """Which pitches sound, (B, 128) bool."""
+    polyphony: np.ndarray
+    """How many, (B,)."""
+    velocity: np.ndarray
+    """The bin of the Velocity in force, from 1, 0 before the first; (B,)."""
+    struck: np.ndarray
+    """The pitch last begun at the present time, -1 for none; (B,)."""
+    begun: np.ndarray
+    """The step at which a note last began, (B,)."""
 
 
 class PerformanceGrammar(Grammar[PerformanceState]):
@@ -23,50 +39,92 @@ class PerformanceGrammar(Grammar[PerformanceState]):
     TimeShift shorter than the longest no other; the piece ends with the end of its last note."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        self.size = len(vocabulary)
-        self.on, self.off, self.shift, self.velocity = (
-            vocabulary.range(kind) for kind in ("NoteOn", "NoteOff", "TimeShift", "Velocity")
-        )
+        size = len(vocabulary)
+        on, off, shift, velocity = (vocabulary.range(kind) for kind in ("NoteOn", "NoteOff", "TimeShift", "Velocity"))
+        self.on, self.off, self.velocity = (slice(span.start, span.stop) for span in (on, off, velocity))
+        self.short, self.longest = range(shift.start, shift.stop - 1), shift.stop - 1
+        longest = range(self.longest, shift.stop)
+        pitch, levels = np.arange(PITCHES), np.arange(len(velocity)) + 1
+        struck = np.arange(len(shift)) + 1
 
-    def start(self, batch: int, device: torch.device | str = "cpu") -> PerformanceState:
-        sounding = torch.zeros(batch, len(self.on), dtype=torch.bool, device=device)
-        last = torch.full((batch,), BOS, dtype=torch.int64, device=device)
-        return PerformanceState(sounding, last, torch.full_like(last, -1), last)
+        # What may follow by what the last token was and the velocity in force, whatever the pitches.
+        allowed = np.zeros((ENDED + 1, len(levels) + 1, size), bool)
+        allowed[:ENDED, 1:, self.on] = True
+        allowed[:ENDED, :, self.off] = True
+        allowed[[OTHER, ENDS, LONGEST], :, shift.start : shift.stop] = True
+        allowed[[OTHER, ENDS, SHORT, LONGEST], :, self.velocity] = True
+        allowed[:, levels, velocity.start + levels - 1] = False
+        allowed[ENDS, :, EOS] = True
+        allowed[ENDED, :, PAD] = True
+        self.rows, self.levels = allowed.reshape(-1, size), np.full(1, len(levels) + 1)
 
-    def allowed(self, state: PerformanceState) -> torch.Tensor:
-        sounding, last = state.sounding, state.last
-        mask = torch.zeros(len(last), self.size, dtype=torch.bool, device=last.device)
-        pitch = torch.arange(len(self.on), device=last.device)
-        ended = (last == EOS) | (last == PAD)
-        spoken = _among(self.velocity, last)
-        after_off, after_shift = _among(self.off, last), _among(self.shift, last)
-        free = ~sounding & (pitch > state.struck[:, None]) & ~ended[:, None]
-        ending = torch.where(after_off, last - self.off.start, torch.where(after_shift, -1, len(self.on)))
-        mask[:, self.on.start : self.on.stop] = free & (state.velocity != BOS)[:, None]
-        mask[:, self.off.start : self.off.stop] = sounding & (pitch > ending[:, None])
-        waits = ~ended & ~spoken & (~after_shift | (last == self.shift.stop - 1))
-        mask[:, self.shift.start : self.shift.stop] = waits[:, None]
-        levels = torch.arange(self.velocity.start, self.velocity.stop, device=last.device)
-        mask[:, self.velocity.start : self.velocity.stop] = (free.any(1) & ~spoken)[:, None] & (
-            levels != state.velocity[:, None]
+        kinds = {range(PAD, PAD + 1): ENDED, range(EOS, EOS + 1): ENDED, off: ENDS, self.short: SHORT}
+        ending = {range(size): PITCHES, off: pitch + 1, shift: 0}  # the lowest pitch that may end next
+        self.follows = columns(size, {**kinds, longest: LONGEST, velocity: LOUDNESS}, ending)
+        self.table = columns(
+            size,
+            {on: 1},
+            {off: 1},
+            {on: pitch, off: pitch},
+            {shift: struck},
+            # Of `velocity` and `struck`: 0 where the token says a new one, and what it says.
+            {range(size): 1, velocity: 0},
+            {velocity: levels},
+            {range(size): 1, on: 0, shift: 0},
+            {on: pitch, shift: -1},
         )
-        mask[:, EOS] = after_off & ~sounding.any(1)
-        mask[:, PAD] = ended
+        self.thresholds = thresholds(PITCHES)
+        self.sounding_seen = np.minimum(np.arange(PITCHES + 1), MOST_SOUNDING)
+        self.gaps = np.searchsorted(GAPS, np.arange(GAPS[-1] + 1), "right")
+        self.bar, self.longest_gap = np.full(1, BAR), GAPS[-1:]
+
+    def start(self, batch: int) -> PerformanceState:
+        zero = np.zeros(batch, np.int64)
+        clock = Clock(zero, zero, zero, zero + BAR, zero * 0.0)
+        nothing = np.zeros((batch, PITCHES), bool)
+        return PerformanceState(clock, zero + BOS, nothing, zero, zero, zero - 1, zero - GAPS[-1])
+
+    def allowed(self, state: PerformanceState) -> np.ndarray:
+        kind, ending = self.follows.take(state.last, 1)
+        mask = self.rows.take(kind * self.levels + state.velocity, 0)
+        free = self.thresholds.take(state.struck + ONE, 0) > state.sounding
+        mask[:, self.on] &= free
+        mask[:, self.off] &= self.thresholds.take(ending, 0) & state.sounding
+        mask[:, EOS] &= state.polyphony == ZERO
+        if np.count_nonzero(free[:, -1]) < len(free):  # else there is a note that a Velocity may be for
+            mask[:, self.velocity] &= free.any(1, keepdims=True)
         return mask
 
-    def advance(self, state: PerformanceState, tokens: torch.Tensor) -> PerformanceState:
-        begins, ends = _among(self.on, tokens), _among(self.off, tokens)
-        pitch = torch.where(begins, tokens - self.on.start, torch.where(ends, tokens - self.off.start, 0))[:, None]
-        sounds = begins[:, None] | (state.sounding.gather(1, pitch) & ~ends[:, None])
-        struck = torch.where(begins, tokens - self.on.start, torch.where(_among(self.shift, tokens), -1, state.struck))
-        velocity = torch.where(_among(self.velocity, tokens), tokens, state.velocity)
-        return PerformanceState(state.sounding.scatter(1, pitch, sounds), velocity, struck, tokens)
+    def advance(self, state: PerformanceState, tokens: np.ndarray) -> PerformanceState:
+        clock = state.clock
+        on, off, pitch, lasting, velocity_kept, velocity, struck_kept, struck = self.table.take(tokens, 1)
+        sounding, polyphony, begun = state.sounding, state.polyphony, state.begun
+        change = on - off
+        if np.count_nonzero(change):
+            place = row_starts(len(tokens), PITCHES) + pitch
+            sounding = sounding.copy()
+            sounding.put(place, (sounding.take(place) | (on > ZERO)) > (off > ZERO))
+            polyphony = polyphony + change
+            begun = begun + on * (clock.step - begun)
+        if np.count_nonzero(lasting):
+            step, position = clock.step + lasting, clock.position + lasting
+            full = position // self.bar
+            clock = Clock(step, clock.bar + full, position - full * self.bar, clock.length, step / STEPS_PER_SECOND)
+        velocity += state.velocity * velocity_kept
+        struck += state.struck * struck_kept
+        return PerformanceState(clock, tokens, sounding, polyphony, velocity, struck, begun)
+
+    def features(self, state: PerformanceState) -> np.ndarray:
+        features = np.empty((len(state.last), 3), np.int64)
+        features[:, 0] = self.sounding_seen.take(state.polyphony)
+        features[:, 1] = state.velocity
+        features[:, 2] = self.gaps.take(np.minimum(state.clock.step - state.begun, self.longest_gap))
+        return features
+
+    def clock(self, state: PerformanceState) -> Clock:
+        return state.clock
 
     def hold_back(self, state: PerformanceState, step: int) -> PerformanceState:
         """The prompt's own time shifts end at `step`; what follows may go on waiting, however short the last was."""
-        last = torch.where(_among(self.shift, state.last), self.shift.stop - 1, state.last)
-        return state._replace(last=last)
-
-
-def _among(span: range, tokens: torch.Tensor) -> torch.Tensor:
-    return (tokens >= span.start) & (tokens < span.stop)
+        short = (state.last >= self.short.start) & (state.last < self.short.stop)
+        return state._replace(last=np.where(short, self.longest, state.last))

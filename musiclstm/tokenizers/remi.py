@@ -14,11 +14,10 @@ from musiclstm.tokenizers.base import Reading, Tokenizer, carry_forward
 from musiclstm.tokenizers.fitting import FASTEST, SLOWEST, usual_tempo
 from musiclstm.tokenizers.grid import nearest_step, quantise_meters, steps_of
 from musiclstm.tokenizers.metre import MOST_BARS, Metre, bars_so_far
-from musiclstm.tokenizers.remi_clock import RemiReading, read_clock
+from musiclstm.tokenizers.remi_clock import RemiReading, read_places
 from musiclstm.tokenizers.remi_grammar import RemiGrammar
 from musiclstm.tokenizers.vocabulary import BOS, EOS, Vocabulary
 
-BARS = 4  # bars are counted to the model in groups of so many
 BAR_ROW, TEMPO_ROW, NOTE_ROW = range(3)  # in this order at one step
 COLUMNS = 6  # a row is at most Position Tempo Program Velocity Pitch Duration
 
@@ -69,7 +68,7 @@ class Remi(Tokenizer):
             "position": self.metre.longest,
             "meter": len(self.metre.meters),
             "program": DRUMS + 2,  # none yet, or a program
-            "bar": BARS,
+            "bar": tables.BARS,
             "bars": MOST_BARS + 1,
         }
 
@@ -180,7 +179,7 @@ class Remi(Tokenizer):
     def decode(self, ids: np.ndarray) -> Score:
         ids = np.asarray(ids, np.int64)
         first, has = self.vocabulary.first, self.vocabulary.has
-        clock = read_clock(self.vocabulary, self.metre, ids[None], self._start(1))
+        clock = read_places(self.vocabulary, self.metre, ids[None], self._start(1))
         drum, duration = has("Drum", ids), has("Duration", ids)
         whole = has("Pitch", ids) & np.append(duration[1:], False)  # a note without its duration is left out
         at = np.flatnonzero(whole | drum)
@@ -213,11 +212,11 @@ class Remi(Tokenizer):
             reading = self._start(len(ids))
         assert isinstance(reading, RemiReading)
         first, has = self.vocabulary.first, self.vocabulary.has
-        clock = read_clock(self.vocabulary, self.metre, ids, reading)
+        clock = read_places(self.vocabulary, self.metre, ids, reading)
         position = np.minimum(clock.step - clock.line, self.metre.longest - 1)
         program = carry_forward(ids - first("Program") + 1, has("Program", ids), reading.program)
         features = np.stack(
-            [position, np.maximum(clock.meter, 0), program, clock.bars % BARS, bars_so_far(clock.bars)], -1
+            [position, np.maximum(clock.meter, 0), program, clock.bars % tables.BARS, bars_so_far(clock.bars)], -1
         )
         rate, said = np.broadcast_to(reading.microseconds[:, None], ids.shape), has("Tempo", ids)
         if said.any():
@@ -237,7 +236,7 @@ class Remi(Tokenizer):
         )
 
     def grammar(self) -> RemiGrammar:
-        return RemiGrammar(self.vocabulary, self.metre, self.durations)
+        return RemiGrammar(self.vocabulary, self.metre, self.durations, round(60e6 / self.tempo))
 
     def describe(self) -> str:
         kept = [f"{self.velocities} velocities"] * (self.velocities > 1) + ["tempos"] * self.tempos

@@ -33,7 +33,7 @@ class RemiReading(Reading):
         return np.maximum(self.line + self.position, 0)
 
 
-class Clock(NamedTuple):
+class Places(NamedTuple):
     """At each token (B, T): its step, that of its bar line, its meter (index, -1 none), the full bars completed.
 
     The bar line of a pickup is that of the bar which the pickup is the end of, and so before step 0.
@@ -45,8 +45,8 @@ class Clock(NamedTuple):
     bars: np.ndarray
 
 
-def read_clock(vocabulary: Vocabulary, metre: Metre, ids: np.ndarray, reading: RemiReading) -> Clock:
-    """The clock of `ids` (int64, (B, T)) that go on from `reading`."""
+def read_places(vocabulary: Vocabulary, metre: Metre, ids: np.ndarray, reading: RemiReading) -> Places:
+    """The places of `ids` (int64, (B, T)) that go on from `reading`."""
     bar, pickup, position = (vocabulary.has(kind, ids) for kind in ("Bar", "Pickup", "Position"))
     signature = vocabulary.has("TimeSignature", ids)
     meter = carry_forward(ids - vocabulary.first("TimeSignature"), signature, reading.meter)
@@ -56,4 +56,4 @@ def read_clock(vocabulary: Vocabulary, metre: Metre, ids: np.ndarray, reading: R
     line = reading.line[:, None] + np.cumsum(np.where(bar, length, np.where(pickup, opened, 0)), axis=1)
     bars = reading.bars[:, None] + np.cumsum((bar & (before >= 0)).astype(np.int64) - pickup, axis=1)
     within = carry_forward(np.where(bar, 0, ids - vocabulary.first("Position")), bar | position, reading.position)
-    return Clock(np.maximum(line + within, 0), line, meter, bars)
+    return Places(np.maximum(line + within, 0), line, meter, bars)

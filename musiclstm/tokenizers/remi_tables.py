@@ -6,6 +6,9 @@ import numpy as np
 
 from musiclstm.score import TEMPO, Score
 
+BARS = 4
+"""Bars are counted to the model in groups of so many."""
+
 VELOCITY = 80
 """What every note comes back with where velocity is not kept."""
 

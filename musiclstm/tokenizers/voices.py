@@ -16,12 +16,10 @@ from musiclstm.tokenizers.fitting import FASTEST, SLOWEST, usual_tempo
 from musiclstm.tokenizers.grid import nearest_step, quantise_meters, steps_of
 from musiclstm.tokenizers.metre import MOST_BARS, BarReading, Metre, bars_so_far, read_bars
 from musiclstm.tokenizers.vocabulary import BOS, EOS, Vocabulary
-from musiclstm.tokenizers.voices_grammar import VoicesGrammar
+from musiclstm.tokenizers.voices_grammar import LONGEST_RUN, REST, VoicesGrammar
 
 VELOCITY = 80
-REST = 1  # in the feature `last`, where 0 is nothing yet and pitches begin at 2
 MOST_TOGETHER = 0.05  # the share of notes with which a voice may break the rule that it sings one at a time
-LONGEST_RUN = 32  # steps; a note held or a rest kept longer looks the same to the model
 
 
 @dataclass
@@ -210,7 +208,7 @@ class Voices(Tokenizer):
         return features, VoicesReading(seconds, bars[:, -1], count[:, -1], bar, last[:, -1], since[:, -1])
 
     def grammar(self) -> VoicesGrammar:
-        return VoicesGrammar(self.vocabulary, self.metre, self.num_voices)
+        return VoicesGrammar(self.vocabulary, self.metre, self.num_voices, self.seconds_per_step)
 
     def describe(self) -> str:
         voices = f"{self.num_voices} voice{'s' if self.num_voices > 1 else ''}"

@@ -4,55 +4,88 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
+import numpy as np
 
-from musiclstm.tokenizers.grammar import Grammar
-from musiclstm.tokenizers.metre import BarState, Metre, MetreGrammar
-from musiclstm.tokenizers.vocabulary import EOS, PAD, Vocabulary
+from musiclstm.tokenizers.grammar import ONE, ZERO, Clock, Grammar, columns, row_starts
+from musiclstm.tokenizers.metre import BarState, Metre, MetreGrammar, bars_so_far
+from musiclstm.tokenizers.vocabulary import EOS, Vocabulary
+
+REST = 1  # in the feature `last`, where 0 is nothing yet and pitches begin at 2
+LONGEST_RUN = 32  # steps; a note held or a rest kept longer looks the same to the model
+SILENT = -1
 
 
 class VoicesState(NamedTuple):
-    read: torch.Tensor  # voice tokens so far, (B,)
-    sounding: torch.Tensor  # (B, V) bool
-    last: torch.Tensor  # the last token, (B,)
     bar: BarState
+    voice: np.ndarray
+    """The voice that the next token is of, (B,)."""
+    pitch: np.ndarray
+    """What each voice sounds, `SILENT` for nothing, (B, V). Voices before `voice` have had their say in this step."""
+    since: np.ndarray
+    """The step at which that, or the silence, began; (B, V)."""
+    polyphony: np.ndarray
+    """How many voices sound, (B,)."""
 
 
 class VoicesGrammar(Grammar[VoicesState]):
     """Hold follows only a sounding note; a meter changes only at a bar line, and not back to itself; the
     piece ends only after a step in which something sounds."""
 
-    def __init__(self, vocabulary: Vocabulary, metre: Metre, num_voices: int) -> None:
-        self.size, self.num_voices, self.metre = len(vocabulary), num_voices, MetreGrammar(metre)
-        self.signatures, self.pickups = vocabulary.range("TimeSignature"), vocabulary.range("Pickup")
-        self.rest, self.hold, self.pitch = (vocabulary.first(kind) for kind in ("Rest", "Hold", "Pitch"))
+    def __init__(self, vocabulary: Vocabulary, metre: Metre, num_voices: int, seconds_per_step: float) -> None:
+        self.num_voices, size = num_voices, len(vocabulary)
+        self.hold, pitch = vocabulary.first("Hold"), vocabulary.range("Pitch")
+        music = range(vocabulary.first("Rest"), size)
+        self.metre = MetreGrammar(metre, music, size, seconds_per_step)
+        begins = {vocabulary.range("Rest"): 1, pitch: 1}
+        values = {vocabulary.range("Rest"): SILENT, pitch: np.arange(128)}
+        self.table = columns(size, {music: 1}, begins, values)
+        # By the voice after the one that spoke, up to one beyond the last: is the step over, and whose turn is it?
+        self.closes = np.arange(num_voices + 1) // num_voices
+        self.wraps = np.arange(num_voices + 1) % num_voices
+        self.last = np.arange(129) + 2  # by the pitch; the last is that of SILENT
+        self.last[SILENT] = REST
+        self.runs = np.full(1, LONGEST_RUN)
 
-    def start(self, batch: int, device: torch.device | str = "cpu") -> VoicesState:
-        count = torch.zeros(batch, dtype=torch.int64, device=device)
-        sounding = torch.zeros(batch, self.num_voices, dtype=torch.bool, device=device)
-        return VoicesState(count, sounding, count - 1, self.metre.start(batch, device))
+    def start(self, batch: int) -> VoicesState:
+        zero, voices = np.zeros(batch, np.int64), np.zeros((batch, self.num_voices), np.int64)
+        return VoicesState(self.metre.start(batch), zero, voices + SILENT, voices, zero)
 
-    def allowed(self, state: VoicesState) -> torch.Tensor:
-        count, last, bar = state.read, state.last, state.bar
-        voice, step = count % self.num_voices, count // self.num_voices
-        mask = torch.zeros(len(count), self.size, dtype=torch.bool, device=count.device)
-        ended, begun = (last == EOS) | (last == PAD), bar.meter >= 0
-        playing = begun & ~ended
-        after_signature = (last >= self.signatures.start) & (last < self.signatures.stop)
-        boundary = playing & (voice == 0) & (step > 0) & ~after_signature
-        at_bar = boundary & (self.metre.position(bar, step) == 0)
-        self.metre.allow(mask, bar, ~begun | at_bar, after_signature & (count == 0))
-        mask[:, self.rest] = playing
-        mask[:, self.hold] = playing & state.sounding.gather(1, voice[:, None])[:, 0]
-        mask[:, self.pitch :] = playing[:, None]
-        mask[:, EOS] = boundary & state.sounding.any(1)
-        mask[:, PAD] = ended
+    def allowed(self, state: VoicesState) -> np.ndarray:
+        mask = self.metre.allowed(state.bar)
+        own = state.pitch.take(row_starts(len(mask), self.num_voices) + state.voice)
+        mask[:, self.hold] &= own >= ZERO
+        mask[:, EOS] &= state.polyphony > ZERO
         return mask
 
-    def advance(self, state: VoicesState, tokens: torch.Tensor) -> VoicesState:
-        voice = state.read % self.num_voices
-        is_voice = tokens >= self.rest
-        sounds = torch.where(is_voice, tokens != self.rest, state.sounding.gather(1, voice[:, None])[:, 0])
-        sounding = state.sounding.scatter(1, voice[:, None], sounds[:, None])
-        bar = self.metre.advance(state.bar, tokens, state.read // self.num_voices)
-        return VoicesState(state.read + is_voice, sounding, tokens, bar)
+    def advance(self, state: VoicesState, tokens: np.ndarray) -> VoicesState:
+        bar, voice, pitch, since, polyphony = state
+        spoken, begins, value = self.table.take(tokens, 1)
+        if np.count_nonzero(begins):
+            own = row_starts(len(tokens), self.num_voices) + voice
+            before = pitch.take(own)
+            after = np.where(begins, value, before)
+            sounded, sounds = before >= ZERO, after >= ZERO
+            fresh = (begins > ZERO) & (sounded | sounds)  # a Rest after a Rest is the same one
+            pitch, since = pitch.copy(), since.copy()
+            pitch.put(own, after)
+            since.put(own, np.where(fresh, bar.clock.step, since.take(own)))
+            polyphony = polyphony + sounds - sounded
+        voice = voice + spoken
+        bar = self.metre.advance(bar, tokens, self.closes.take(voice))
+        return VoicesState(bar, self.wraps.take(voice), pitch, since, polyphony)
+
+    def features(self, state: VoicesState) -> np.ndarray:
+        clock = state.bar.clock
+        own = row_starts(len(state.voice), self.num_voices) + state.voice
+        features = np.empty((len(own), 6), np.int64)
+        features[:, 0] = state.voice
+        features[:, 1] = clock.position
+        features[:, 2] = state.bar.meter
+        # In the first step no voice has said anything before.
+        features[:, 3] = self.last.take(state.pitch.take(own)) * np.minimum(clock.step, ONE)
+        features[:, 4] = np.minimum(clock.step - state.since.take(own), self.runs)
+        features[:, 5] = bars_so_far(clock.bar)
+        return features
+
+    def clock(self, state: VoicesState) -> Clock:
+        return state.bar.clock

@@ -95,8 +95,12 @@ def test_sample_draws_in_proportion() -> None:
 
 
 def test_a_row_draws_the_same_whatever_is_beside_it() -> None:
-    alone, together = RowStreams(5, range(2, 3)), RowStreams(5, range(4))
-    drawn = [(alone.uniform()[0], together.uniform()[2]) for _ in range(600)]
+    alone, together = RowStreams([(5, 2)]), RowStreams([(5, row) for row in range(4)])
+    some = np.array([1, 2])
+    drawn = []
+    for i in range(600):  # nor on how often they draw
+        both = together.uniform(some if i % 3 else np.arange(4))
+        drawn.append((alone.uniform(np.array([0]))[0], both[1 if i % 3 else 2]))
     assert all(one == other for one, other in drawn)
     assert len({one for one, _ in drawn}) == 600
 
@@ -119,3 +123,25 @@ def test_a_row_draws_the_same_whatever_is_beside_it() -> None:
 def test_bad_values_are_named(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         Sampling(**arguments)
+
+
+def test_draw_says_what_was_taken_away() -> None:
+    logits = np.log(np.array([[0.1, 0.2, 0.3, 0.4]], np.float32))
+    lawful, allowed = np.array([[True, True, True, False]]), np.array([[False, True, True, False]])
+    drawn = Sampling(top_p=None).draw(logits, lawful, allowed, None, np.array([0.39]))
+    assert drawn.tokens.tolist() == [1]  # 0.2 of 0.5
+    assert drawn.masked.tolist() == pytest.approx([0.4], abs=1e-6)
+    assert drawn.left.tolist() == pytest.approx([0.5], abs=1e-6)
+    assert Sampling(top_p=None).draw(logits, lawful, allowed, None, np.array([0.41])).tokens.tolist() == [2]
+    biased = Sampling(top_p=None).draw(logits, lawful, allowed, np.array([[0, 50, 0, 99]]), np.array([0.9]))
+    assert biased.tokens.tolist() == [1]
+    assert biased.left.tolist() == pytest.approx([0.5], abs=1e-6)
+
+
+def test_what_is_allowed_is_drawn_though_it_be_next_to_impossible() -> None:
+    logits = np.array([[0.0, -2000.0, -2001.0]], np.float32)
+    allowed = np.array([[False, True, True]])
+    for temperature in (0, 0.5, 1.0):
+        drawn = Sampling(temperature).draw(logits, allowed, allowed, None, np.array([0.1]))
+        assert drawn.tokens.tolist() == [1]
+        assert np.isfinite(drawn.left).all() and np.isfinite(drawn.entropy).all()

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 
 from musiclstm.errors import UserError
@@ -20,6 +19,7 @@ from tests.tokenizers.checks import (
     check_cuts,
     check_grammar,
     check_round_trip,
+    check_states,
     check_walk,
     random_walks,
     spell,
@@ -45,12 +45,12 @@ def after(text: str) -> FramesState:
     state = grammar.start(1)
     for token in read(text)[1:].tolist():
         assert grammar.allowed(state)[0, token], PLAIN.vocabulary.tokens[token]
-        state = grammar.advance(state, torch.tensor([token]))
+        state = grammar.advance(state, np.array([token]))
     return state
 
 
 def allowed(state: FramesState) -> set[str]:
-    return set(spell(PLAIN, PLAIN.grammar().allowed(state)[0].nonzero()[:, 0].numpy()))
+    return set(spell(PLAIN, PLAIN.grammar().allowed(state)[0].nonzero()[0]))
 
 
 def check_reading(frames: Frames, ids: np.ndarray) -> None:
@@ -90,6 +90,7 @@ def test_walks(frames: Frames, favour: dict[str, float]) -> None:
         check_reading(frames, ids)
         check_next(frames, ids)
     check_context(frames, walks)
+    check_states(frames, walks)
 
 
 @settings(max_examples=50, deadline=None)
@@ -120,6 +121,7 @@ def test_real_files(collection: str, data_folder: Path) -> None:
         check_next(PLAIN, sequences[-1][:2000])
     check_grammar(PLAIN, [ids[:300] for ids in sequences])
     check_context(PLAIN, [ids[:3000] for ids in sequences])
+    check_states(PLAIN, sequences)
 
 
 def test_what_is_said() -> None:
@@ -196,3 +198,9 @@ def test_arguments() -> None:
     for wrong in ({"steps_per_quarter": 0}, {"tempo": 0.0}, {"program": DRUMS}):
         with pytest.raises(UserError, match=f"tokenizer.{next(iter(wrong))} is"):
             Frames(**wrong)
+
+
+def test_what_a_state_tells() -> None:
+    state = after("BOS TimeSignature_1/4 Pickup_2 Frame Pitch_60 Pitch_64 Frame Pitch_62")
+    assert [pitches[0].nonzero()[0].tolist() for pitches in (state.before, state.present)] == [[60, 64], [62]]
+    assert [part.item() for part in PLAIN.grammar().clock(state)] == [2, 0, 0, 4, 0.25]

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 
 from musiclstm.errors import UserError
 from musiclstm.midi import read_midi
 from musiclstm.score import DRUMS, METER, PEDAL, TEMPO, Score, make_notes
 from musiclstm.tokenizers import from_dict
+from musiclstm.tokenizers.vocabulary import BOS
 from tests.strategies import scores
+from tests.tokenizers.checks import check_states
 
 pytest.importorskip("miditok", reason="the miditok extra is not installed")
 
@@ -110,6 +111,22 @@ def test_reading(name: str, pairs: MidiTok) -> None:
     assert pieces is not None
     assert pieces.bars.tolist() == [reading.bars[0]] * 2
     assert pieces.seconds.tolist() == pytest.approx([reading.seconds[0]] * 2)
+    check_states(tokenizer, [ids, tokenizer.encode(tune(5))])
+
+
+def test_clock() -> None:
+    config = {"use_time_signatures": True}
+    meters = np.array([(0, 3, 4), (1440, 4, 4)], METER)
+    score = Score(make_notes([0, 480, 1440, 2880], [480, 960, 1920, 3360], 60), 480, meters=meters)
+    for tokenizer, bars, length in ((MidiTok("REMI", config), 1, 4), (MidiTok("TSD"), 1, 4)):
+        grammar, ids = tokenizer.grammar(), tokenizer.encode(score).astype(np.int64)
+        state = grammar.start(1)
+        for token in ids[1:-1]:
+            state = grammar.advance(state, token[None])
+        clock, steps = grammar.clock(state), tokenizer.steps_per_quarter
+        assert clock.step.tolist() == [6 * steps]
+        assert (clock.bar.tolist(), clock.length.tolist()) == ([bars], [length * steps])
+        assert clock.position.tolist() == [3 * steps if tokenizer.tokenizer == "REMI" else 2 * steps]
 
 
 @pytest.mark.parametrize("name", ["REMI", "TSD", "Structured", "pairs"])
@@ -123,17 +140,6 @@ def test_a_prompt_has_what_begins_before_its_step(name: str, pairs: MidiTok) -> 
     assert tokenizer.encode_prompt(tune(), 0).tolist() == [1]
 
 
-def test_grammar(pairs: MidiTok) -> None:
-    grammar = pairs.grammar()
-    state = grammar.start(2)
-    assert (~grammar.allowed(state)).sum(1).tolist() == [3, 3]
-    state = grammar.advance(state, torch.tensor([7, 7]))
-    assert grammar.allowed(state)[:, :4].tolist() == [[False, False, True, True]] * 2
-    state = grammar.advance(state, torch.tensor([2, 7]))
-    assert grammar.allowed(state).sum(1).tolist() == [1, len(pairs.vocabulary) - 2]
-    assert grammar.allowed(grammar.advance(state, torch.tensor([0, 9])))[0].nonzero().tolist() == [[0]]
-
-
 @pytest.mark.parametrize("name", ONE_STREAM)
 def test_any_tokens_decode(name: str) -> None:
     tokenizer = MidiTok(name)
@@ -142,6 +148,7 @@ def test_any_tokens_decode(name: str) -> None:
         ids = random.integers(3, len(tokenizer.vocabulary), 60)
         tokenizer.decode(ids)
         tokenizer.context(ids[None])
+        check_states(tokenizer, [np.concatenate([[BOS], ids])])
 
 
 @settings(max_examples=15, deadline=None)

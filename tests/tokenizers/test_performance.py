@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 
 from musiclstm.errors import UserError
@@ -20,6 +19,7 @@ from tests.tokenizers.checks import (
     check_cuts,
     check_grammar,
     check_round_trip,
+    check_states,
     check_walk,
     random_walks,
     spell,
@@ -40,12 +40,12 @@ def after(text: str) -> PerformanceState:
     state = grammar.start(1)
     for token in read(text)[1:].tolist():
         assert grammar.allowed(state)[0, token], PLAIN.vocabulary.tokens[token]
-        state = grammar.advance(state, torch.tensor([token]))
+        state = grammar.advance(state, np.array([token]))
     return state
 
 
 def allowed(state: PerformanceState) -> set[str]:
-    return set(spell(PLAIN, PLAIN.grammar().allowed(state)[0].nonzero()[:, 0].numpy()))
+    return set(spell(PLAIN, PLAIN.grammar().allowed(state)[0].nonzero()[0]))
 
 
 def check_reading(tokenizer: Performance, ids: np.ndarray, steps: np.ndarray) -> None:
@@ -71,6 +71,7 @@ def test_walks(favour: dict[str, float]) -> None:
         check_walk(PLAIN, ids)
         check_reading(PLAIN, *PLAIN.events(PLAIN.decode(ids)))
     check_context(PLAIN, walks)
+    check_states(PLAIN, walks)
 
 
 @settings(max_examples=60, deadline=None)
@@ -100,6 +101,7 @@ def test_real_files(collection: str, data_folder: Path) -> None:
         sequences.append(check_round_trip(tokenizer, score))
     check_grammar(tokenizer, [ids[:300] for ids in sequences])
     check_context(tokenizer, [ids[:3000] for ids in sequences])
+    check_states(tokenizer, sequences)
 
 
 def test_what_is_said() -> None:
@@ -170,7 +172,7 @@ def test_a_prompt_ends_at_its_step(step: int) -> None:
     grammar = PLAIN.grammar()
     state = grammar.start(1)
     for token in prompt[1:].tolist():
-        state = grammar.advance(state, torch.tensor([token]))
+        state = grammar.advance(state, np.array([token]))
     assert {"TimeShift_1", "TimeShift_100"} <= allowed(grammar.hold_back(state, step))
 
 
@@ -206,3 +208,10 @@ def test_arguments() -> None:
     assert PLAIN.to_step(Score(guitar.notes, 480), 960) == 100
     with pytest.raises(UserError, match=r"tokenizer\.program is 129"):
         Performance(program=129)
+
+
+def test_what_a_state_tells() -> None:
+    state = after("BOS Velocity_3 NoteOn_60 NoteOn_64 TimeShift_100 TimeShift_100 TimeShift_5 NoteOff_60 NoteOn_62")
+    assert state.sounding[0].nonzero()[0].tolist() == [62, 64]
+    assert [part.item() for part in (state.polyphony, state.velocity, state.struck)] == [2, 3, 62]
+    assert [part.item() for part in PLAIN.grammar().clock(state)] == [205, 1, 5, 200, 2.05]

@@ -20,6 +20,7 @@ from tests.tokenizers.checks import (
     check_cuts,
     check_grammar,
     check_round_trip,
+    check_states,
     check_walk,
     random_walks,
     spell,
@@ -65,6 +66,7 @@ def test_walks(remi: Remi, seed: int) -> None:
         check_walk(remi, ids)
         check_reading(remi, ids, remi.events(remi.decode(ids))[1])
     check_context(remi, walks, seed)
+    check_states(remi, walks)
 
 
 @settings(max_examples=40, deadline=None)
@@ -95,6 +97,7 @@ def test_real_files(collection: str, data_folder: Path) -> None:
         sequences.append(KINDS["usual"].encode(score))
     check_grammar(KINDS["usual"], [ids[:300] for ids in sequences])
     check_context(KINDS["usual"], [ids[:3000] for ids in sequences])
+    check_states(KINDS["usual"], sequences)
 
 
 def test_what_is_said() -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from musiclstm.score import Score, make_notes
 from musiclstm.tokenizers.remi import Remi
 from musiclstm.tokenizers.remi_grammar import RemiState
-from tests.tokenizers.checks import check_grammar, spell, unspell
+from tests.tokenizers.checks import check_grammar, draw, spell, unspell
 
 
 def after(remi: Remi, text: str) -> RemiState:
@@ -18,12 +17,12 @@ def after(remi: Remi, text: str) -> RemiState:
     state = grammar.start(1)
     for token in unspell(remi, text)[1:].tolist():
         assert grammar.allowed(state)[0, token], remi.vocabulary.tokens[token]
-        state = grammar.advance(state, torch.tensor([token]))
+        state = grammar.advance(state, np.array([token]))
     return state
 
 
 def allowed(remi: Remi, state: RemiState) -> set[str]:
-    return set(spell(remi, remi.grammar().allowed(state)[0].nonzero()[:, 0].numpy()))
+    return set(spell(remi, remi.grammar().allowed(state)[0].nonzero()[0]))
 
 
 def test_a_meter_changes_only_at_a_bar_line() -> None:
@@ -84,14 +83,31 @@ def test_a_prompt_goes_on_after_its_end(step: int) -> None:
     grammar = remi.grammar()
     state = grammar.start(4)
     for token in prompt[1:].tolist():
-        state = grammar.advance(state, torch.full((4,), token))
+        state = grammar.advance(state, np.full(4, token))
     state = grammar.hold_back(state, step)
-    generator = torch.Generator().manual_seed(step)
+    random = np.random.default_rng(step)
     more = []
     for _ in range(40):
-        more.append(torch.multinomial(grammar.allowed(state).float(), 1, generator=generator)[:, 0])
+        more.append(draw(grammar.allowed(state), random))
         state = grammar.advance(state, more[-1])
-    for row in torch.stack(more, 1).numpy():
+    for row in np.stack(more, 1):
         notes = remi.decode(np.concatenate([prompt, row])).notes
         assert notes[: len(opening)].tolist() == opening.tolist()
         assert (notes["start"][len(opening) :] >= step).all()
+
+
+def test_what_a_state_tells() -> None:
+    remi = Remi(4)
+    text = (
+        "BOS Bar TimeSignature_4/4 Pickup_2 Tempo_60 Position_14 Program_5 Velocity_78 Pitch_60 Duration_1 Pitch_64 "
+        "Duration_6 Position_15 Program_128 Drum_35 Bar TimeSignature_3/4 Position_2 Tempo_120 Program_7 Pitch_70"
+    )
+    state = after(remi, text)
+    clock = remi.grammar().clock(state)
+    assert [part.item() for part in clock] == [4, 0, 2, 12, 1.0]
+    sounding = state.until > clock.step[:, None]
+    assert state.voices[sounding].tolist() == [5 * 128 + 64]
+    assert state.until[sounding].tolist() == [6]
+    named = {name: getattr(state, name).item() for name in ("program", "position", "line", "struck", "pace")}
+    assert named == {"program": 7, "position": 2, "line": 2, "struck": 7 * 128 + 70, "pace": 0.125}
+    assert spell(remi, np.array([state.velocity[0], state.tempo[0]])) == ["Velocity_78", "Tempo_120"]

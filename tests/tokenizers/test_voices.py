@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 
 from musiclstm.errors import UserError
@@ -19,6 +18,7 @@ from tests.tokenizers.checks import (
     check_cuts,
     check_grammar,
     check_round_trip,
+    check_states,
     check_walk,
     random_walks,
     spell,
@@ -56,6 +56,7 @@ def test_walks(voices: Voices, seed: int) -> None:
         check_walk(voices, ids)
         check_reading(voices, ids, voices.events(voices.decode(ids))[1])
     check_context(voices, walks, seed)
+    check_states(voices, walks)
 
 
 @settings(max_examples=40, deadline=None)
@@ -85,6 +86,7 @@ def test_real_files(data_folder: Path) -> None:
     sequences = [check_round_trip(voices, score) for score in melodies]
     check_grammar(voices, [ids[:500] for ids in sequences])
     check_context(voices, [ids[:2000] for ids in sequences])
+    check_states(voices, sequences)
 
 
 def test_what_is_said() -> None:
@@ -147,7 +149,7 @@ def test_hold_needs_a_note_and_an_end_needs_one_that_sounds() -> None:
     grammar, names = voices.grammar(), voices.vocabulary
     state = grammar.start(2)
     for pair in (("TimeSignature_4/4",) * 2, ("Pitch_60", "Rest")):
-        state = grammar.advance(state, torch.tensor([names[token] for token in pair]))
+        state = grammar.advance(state, np.array([names[token] for token in pair]))
     allowed = grammar.allowed(state)
     assert allowed[:, names["Hold"]].tolist() == [True, False]
     assert allowed[:, names["EOS"]].tolist() == [True, False]
@@ -174,3 +176,15 @@ def test_fitting_and_arguments() -> None:
         Voices(17)
     with pytest.raises(UserError, match=r"tokenizer.steps_per_quarter is 0"):
         Voices(steps_per_quarter=0)
+
+
+def test_what_a_state_tells() -> None:
+    voices = Voices(3, 2)
+    grammar = voices.grammar()
+    state = grammar.start(1)
+    text = "BOS TimeSignature_2/4 Pickup_1 Pitch_60 Rest Pitch_50 Hold Pitch_55 Rest Pitch_62"
+    for token in unspell(voices, text)[1:].tolist():
+        state = grammar.advance(state, np.array([token]))
+    assert (state.pitch.tolist(), state.since.tolist()) == ([[62, 55, -1]], [[2, 1, 1]])
+    assert [part.item() for part in (state.voice, state.polyphony)] == [1, 2]
+    assert [part.item() for part in grammar.clock(state)] == [2, 0, 1, 4, 0.5]

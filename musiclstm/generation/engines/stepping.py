@@ -1,0 +1,123 @@
+"""Steps on the CPU with weights laid out for them, traced: Python is in the way of one call, not of fifty.
+
+On a single row each of those calls works on some thousand numbers, and what Python adds is as much as all products.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from musiclstm.generation.engines.base import ModelEngine
+from musiclstm.generation.engines.folding import fold
+from musiclstm.generation.engines.inputs import Inputs
+from musiclstm.generation.engines.pointwise import advance
+from musiclstm.generation.engines.products import FloatProduct, Int8Product, Product
+from musiclstm.generation.engines.workers import workers
+from musiclstm.model.cells import CellState
+from musiclstm.model.music_lstm import MusicLSTM
+from musiclstm.model.stack import State, select_state
+
+
+class FoldedEngine(ModelEngine):
+    """An engine whose products are of the kind `product`. Several threads may step at once."""
+
+    product: type[Product]
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def __init__(self, model: MusicLSTM) -> None:
+        super().__init__(model)
+        self._step = _trace(FoldedStep(model, self.product), self.initial_state(2))
+
+    @torch.inference_mode()
+    def step(self, tokens: np.ndarray, features: np.ndarray, state: State) -> tuple[np.ndarray, State]:
+        index = np.empty((len(tokens), 1 + features.shape[1]), np.int64)
+        index[:, 0], index[:, 1:] = tokens, features
+        logits, state = self._step(torch.from_numpy(index), state)
+        return logits.numpy(), state
+
+
+class TorchEngine(FoldedEngine):
+    """In float32: what the reference computes, but for rounding."""
+
+    name = "torch"
+    product = FloatProduct
+
+
+class Int8Engine(FoldedEngine):
+    """With weights and h in 8 bits. A row's result is the same bit for bit whatever is beside it, and how much.
+
+    The scale of h needs no samples: no h is beyond the bound that its cell has by nature, and trained models go up
+    to it, so that a tighter scale would only cut them off.
+    """
+
+    name = "int8"
+    product = Int8Product
+    small_step = 4 * ModelEngine.small_step
+
+    def step(self, tokens: np.ndarray, features: np.ndarray, state: State) -> tuple[np.ndarray, State]:
+        batch, parts = len(tokens), torch.get_num_threads()
+        if parts == 1 or self.size * batch < self.small_step:
+            return super().step(tokens, features, state)
+        advance, parts = super().step, min(parts, batch)
+        ends = [batch * part // parts for part in range(parts + 1)]
+        stepped = workers(parts).map(
+            lambda rows: advance(tokens[rows], features[rows], select_state(state, rows)), map(slice, ends, ends[1:])
+        )
+        logits, states = zip(*stepped, strict=True)
+        joined = tuple(tuple(map(torch.cat, zip(*layer, strict=True))) for layer in zip(*states, strict=True))
+        return np.concatenate(logits), joined
+
+
+class FoldedStep(nn.Module):
+    """Tensors in, tensors out: what is traced."""
+
+    def __init__(self, model: MusicLSTM, product: type[Product]) -> None:
+        super().__init__()
+        folded = fold(model)
+        layers = len(folded.layers)
+        self.cell, self.skip, self.hidden_size = folded.cell, folded.skip, folded.hidden_size
+        self.inputs = Inputs(model, folded, product)
+        self.peepholes = [layer.peepholes for layer in folded.layers]
+        # Where skips are residual, what a layer sees of those below is the sum of their h.
+        summed = layers if self.skip == "residual" else 1
+        self.products = nn.ModuleList(
+            product(weights.matrix, weights.bias, folded.bound * min(max(layer, 1), summed))
+            for layer, weights in enumerate(folded.layers)
+        )
+        bounds = [folded.bound * summed, None]
+        self.head = nn.ModuleList(
+            product(matrix, bias, bound) for (matrix, bias), bound in zip(folded.head, bounds, strict=False)
+        )
+
+    def forward(self, index: Tensor, state: State) -> tuple[Tensor, State]:
+        """Tokens and features, int64 (B, 1 + F), and the state -> logits (B, V) and the next state."""
+        rows = self.inputs(index)
+        outputs: list[Tensor] = []
+        after: list[CellState] = []
+        for layer, product in enumerate(self.products):
+            seen = torch.cat((outputs[-1], state[layer][0]), 1) if outputs else state[layer][0]
+            gates = product(seen, rows[layer]) if layer < len(rows) else product(seen)
+            after.append(advance(self.cell, self.hidden_size, gates, state[layer], self.peepholes[layer]))
+            h = after[-1][0]
+            outputs.append(outputs[-1] + h if self.skip == "residual" and outputs else h)
+        logits = torch.cat(outputs, 1) if self.skip == "graves" else outputs[-1]
+        for product in self.head:
+            logits = product(logits)
+        return logits, tuple(after)
+
+
+def _trace(step: FoldedStep, state: State) -> Callable[[Tensor, State], tuple[Tensor, State]]:
+    """The step as a program for torch's own interpreter; as it is, where torch has none any longer."""
+    if not hasattr(torch.jit, "trace"):
+        return step
+    index = torch.zeros(len(state[0][0]), len(step.inputs.first), dtype=torch.int64)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)  # torch would rather compile, for minutes
+        traced = torch.jit.freeze(torch.jit.trace(step.eval(), (index, state), check_trace=False))
+    return traced.forward  # to call the module itself takes longer

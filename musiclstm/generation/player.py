@@ -1,0 +1,171 @@
+"""One step of sequences under way: what may come next, and what model, grammar and constraints know after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from musiclstm.generation.controls import Plan
+from musiclstm.generation.engines import Engine
+from musiclstm.generation.meters import Sayable
+from musiclstm.model.stack import State, put_state, select_state
+from musiclstm.tokenizers.base import Tokenizer
+from musiclstm.tokenizers.grammar import Clock, merge_rows, select_rows
+from musiclstm.tokenizers.vocabulary import BOS, EOS
+
+
+class Before(NamedTuple):
+    """What came before the present piece of each row, where one follows the other; each (B,)."""
+
+    step: np.ndarray
+    bar: np.ndarray
+    seconds: np.ndarray
+
+
+class Moment(NamedTuple):
+    """B sequences after some tokens: all that it takes to go on. Nothing in it is ever changed in place."""
+
+    model: State
+    grammar: Any
+    plan: Any  # None without constraints
+    logits: np.ndarray  # float32, (B, V): what the model expects next
+    before: Before | None = None  # where pieces follow each other
+
+
+def take(moment: Moment, index: Sequence[int] | np.ndarray) -> Moment:
+    """The rows that `index` names, in its order; naming one twice branches it."""
+    index = np.asarray(index)
+    plan = None if moment.plan is None else select_rows(moment.plan, index)
+    model = select_state(moment.model, torch.from_numpy(index))
+    before = None if moment.before is None else select_rows(moment.before, index)
+    return Moment(model, select_rows(moment.grammar, index), plan, moment.logits[index], before)
+
+
+def put(moment: Moment, rows: np.ndarray, part: Moment) -> Moment:
+    """`moment` with the rows of `part` in place of `rows` (int64)."""
+    batch = len(moment.logits)
+    mask, source = np.zeros(batch, bool), np.zeros(batch, np.int64)
+    mask[rows], source[rows] = True, np.arange(len(rows))
+
+    def merge(new: Any, old: Any) -> Any:
+        return None if old is None else merge_rows(mask, select_rows(new, source), old)
+
+    logits = moment.logits.copy()
+    logits[rows] = part.logits
+    model = put_state(moment.model, rows.tolist(), part.model)
+    grammar, plan, before = (
+        merge(new, old)
+        for new, old in ((part.grammar, moment.grammar), (part.plan, moment.plan), (part.before, moment.before))
+    )
+    return Moment(model, grammar, plan, logits, before)
+
+
+def met(counts: np.ndarray) -> np.ndarray:
+    """Which tokens may be said by a model whose training met each so often: bool, (V,); all of one not trained."""
+    return (counts > 0) | (not counts.any())
+
+
+class Player:
+    """A model's engine with its tokenizer's grammar and a plan of constraints. It has no state: moments have.
+
+    counts: how often training met each token, (V,). What it never met is not said while there is anything else: a
+        model that trained for a minute does not know yet which instruments and meters its collection never has.
+        All zeros, of a model that was not trained, let it say anything.
+    endless: where a piece ends the next begins, at the next bar line.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        tokenizer: Tokenizer,
+        counts: np.ndarray,
+        plan: Plan | None = None,
+        endless: bool = False,
+    ) -> None:
+        self.engine, self.tokenizer, self.plan, self.endless = engine, tokenizer, plan, endless
+        self.grammar = tokenizer.grammar()
+        self._sayable = Sayable(tokenizer)
+        self._beginning: Moment | None = None
+        known = met(counts)
+        self._met = None if known.all() else known
+
+    def read(self, ids: np.ndarray, hold_back: int | None = None) -> Moment:
+        """One sequence after `ids` (T,), which begin with BOS.
+
+        hold_back: the step of the tokenizer before which nothing new may begin.
+        """
+        ids = ids.astype(np.int64)
+        features, _ = self.tokenizer.context(ids[None])
+        logits, model = self.engine.read(ids, features[0])
+        grammar, plan = self.grammar.start(1), self.plan.start(1) if self.plan else None
+        for token in ids[1:]:  # the grammar begins after BOS
+            grammar, plan = self._follow(grammar, plan, np.array([token]))
+        if hold_back is not None:
+            grammar = self.grammar.hold_back(grammar, hold_back)
+        return Moment(model, grammar, plan, logits[None], self._nothing_before(1))
+
+    def resume(self, ids: np.ndarray, moment: Moment) -> Moment:
+        """The moment of one sequence after `ids`, which may come from elsewhere, under this player's plan."""
+        grammar, plan = self.grammar.start(1), self.plan.start(1) if self.plan else None
+        for token in ids[1:].astype(np.int64) if self.plan else ():
+            grammar, plan = self._follow(grammar, plan, np.array([token]))
+        return moment._replace(plan=plan, before=self._nothing_before(1))
+
+    def options(self, moment: Moment) -> tuple[np.ndarray, np.ndarray]:
+        """What the grammar allows next, and what constraints and MIDI leave of it: bool, (B, V) each.
+
+        A row of the second may be empty: then there is no way on that keeps to the constraints.
+        """
+        lawful = allowed = self.grammar.allowed(moment.grammar)
+        if self.plan:
+            allowed = self.plan.narrow(moment.grammar, moment.plan, lawful)
+        allowed = self._sayable.narrow(self.grammar.clock(moment.grammar), allowed)
+        if self._met is not None:
+            known = allowed & self._met
+            some = known.any(axis=1)
+            allowed = known if some.all() else np.where(some[:, None], known, allowed)
+        return lawful, allowed
+
+    def bias(self, moment: Moment) -> np.ndarray | None:
+        """What constraints would like, to be added to the logits: (B, V), or None."""
+        return self.plan.bias(moment.grammar, moment.plan) if self.plan else None
+
+    def advance(self, moment: Moment, tokens: np.ndarray) -> Moment:
+        """After one more token a row: int64, (B,)."""
+        grammar, plan = self._follow(moment.grammar, moment.plan, tokens)
+        logits, model = self.engine.step(tokens, self.grammar.features(grammar), moment.model)
+        moment = Moment(model, grammar, plan, logits, moment.before)
+        if self.endless and np.count_nonzero(tokens == EOS):
+            ended = np.flatnonzero(tokens == EOS)
+            moment = put(moment, ended, self._anew(take(moment, ended)))
+        return moment
+
+    def clock(self, moment: Moment) -> Clock:
+        """How far the music of each row has come, with the pieces before the present one."""
+        clock = self.grammar.clock(moment.grammar)
+        if moment.before is None:
+            return clock
+        step, bar, seconds = moment.before
+        return Clock(clock.step + step, clock.bar + bar, clock.position, clock.length, clock.seconds + seconds)
+
+    def _anew(self, ended: Moment) -> Moment:
+        """The beginning of the next piece for each row of `ended`."""
+        step, bar, position, length, seconds = self.grammar.clock(ended.grammar)
+        rest = (length - position) % length  # to the next bar line
+        spent = Before(step + rest, bar + (rest > 0), seconds + rest * self.tokenizer.seconds_per_step)
+        if self._beginning is None:
+            self._beginning = self.read(np.array([BOS]))
+        assert ended.before is not None
+        before = Before(*(old + new for old, new in zip(ended.before, spent, strict=True)))
+        return take(self._beginning, [0] * len(ended.logits))._replace(before=before)
+
+    def _nothing_before(self, batch: int) -> Before | None:
+        zero = np.zeros(batch, np.int64)
+        return Before(zero, zero, np.zeros(batch)) if self.endless else None
+
+    def _follow(self, grammar: Any, plan: Any, tokens: np.ndarray) -> tuple[Any, Any]:
+        after = self.grammar.advance(grammar, tokens)
+        return after, self.plan.advance(plan, grammar, tokens, after) if self.plan else None

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from musiclstm.errors import UserError
+from musiclstm.generation.engines import compare, graph, make_engine, products
+from musiclstm.generation.engines.graph import GraphEngine
+from musiclstm.generation.engines.products import FloatProduct, Int8Product, int8_missing
+from musiclstm.generation.engines.reference import ReferenceEngine
+from tests.generation.engines.models import draw, make_model, run
+
+needs_int8 = pytest.mark.skipif(int8_missing() is not None, reason="no int8 products here")
+
+
+@pytest.fixture
+def no_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> Any:
+        return torch.ops.quantized.no_such_operator.default
+
+    monkeypatch.setattr(products, "_operator", missing)
+
+
+@pytest.fixture
+def wrong_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one kind of product some are no longer right, as on a CPU that its kernels were never tried on."""
+    for product in (FloatProduct, Int8Product):
+        plain = product.forward
+
+        def forward(self: Any, x: torch.Tensor, added: Any = None, plain: Any = plain) -> torch.Tensor:
+            sums = plain(self, x, added)
+            sums[:, ::3] += 1
+            return sums
+
+        monkeypatch.setattr(product, "forward", forward)
+
+
+@needs_int8
+def test_auto_takes_int8(capsys: pytest.CaptureFixture[str]) -> None:
+    engine = make_engine(make_model())
+    assert engine.name == "int8"
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("kind", ["reference", "torch", pytest.param("int8", marks=needs_int8)])
+def test_kinds_are_what_they_are_called(kind: str) -> None:
+    model = make_model()
+    engine = make_engine(model, kind)
+    assert engine.name == kind
+    agreement = compare(engine, model)
+    assert agreement.difference < (0.1 if kind == "int8" else 1e-5)
+    assert agreement.same > 0.95
+    assert agreement == compare(engine, model)
+
+
+def test_without_the_operator_auto_takes_torch(no_operator: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert make_engine(make_model()).name == "torch"
+    assert capsys.readouterr().err == ""
+    with pytest.raises(UserError, match=r"int8 is not possible here .*no_such_operator.*engine=auto"):
+        make_engine(make_model(), "int8")
+
+
+def test_without_the_kernels_int8_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    products.levels.cache_clear()
+    monkeypatch.setattr(products, "ENGINES", ("none",))
+    assert "none kernels" in str(int8_missing())
+    assert make_engine(make_model()).name == "torch"
+
+
+@needs_int8
+def test_making_an_engine_leaves_no_trace() -> None:
+    before = torch.backends.quantized.engine
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make_engine(make_model(cell="peephole"), "int8")
+    assert torch.backends.quantized.engine == before
+
+
+@needs_int8
+def test_wrong_results_are_refused(wrong_sums: None, capsys: pytest.CaptureFixture[str]) -> None:
+    model = make_model()
+    for kind in ("torch", "int8"):
+        with pytest.raises(UserError, match=rf"engine={kind} is refused, its results are too far"):
+            make_engine(model, kind)
+    assert make_engine(model).name == "reference"
+    left_out = capsys.readouterr().err.splitlines()
+    assert [line.partition(" ")[0] for line in left_out] == ["engine=int8", "engine=torch"]
+
+
+def test_what_is_no_number_is_refused() -> None:
+    model = make_model()
+    with torch.no_grad():
+        model.embedding.weight[:] = torch.nan
+    with pytest.raises(UserError, match="too far"):
+        make_engine(model, "torch")
+
+
+def test_unknown_kinds_and_devices() -> None:
+    with pytest.raises(UserError, match="engine='fast' is unknown: choose one of auto, reference"):
+        make_engine(make_model(), "fast")
+    with pytest.raises(UserError, match="engine=cuda is not possible here \\(the model is on cpu\\)"):
+        make_engine(make_model(), "cuda")
+
+
+@needs_int8
+@pytest.mark.parametrize("levels", [127, 63])
+def test_int8_products(levels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "levels", lambda: levels)
+    torch.manual_seed(0)
+    weight, bias, x = torch.randn(30, 64), torch.randn(30), torch.rand(6, 64) * 2 - 1
+    weight[3] = 0
+    for bound, scaled in ((1.0, x), (4.0, 4 * x), (None, 100 * x), (None, 0 * x)):
+        wanted = scaled @ weight.t() + bias
+        found = Int8Product(weight, bias, bound)(scaled)
+        step_x = (scaled.abs().amax(1, keepdim=True) if bound is None else bound) / levels
+        step_weight = weight.abs().amax(1) / 127
+        rounding = (step_x * weight.abs().sum(1) + scaled.abs().sum(1, keepdim=True) * step_weight) / 2
+        assert ((found - wanted).abs() <= 1.02 * rounding + 1e-5).all()
+        added = Int8Product(weight, None, bound)(scaled, bias.expand(6, 30))
+        torch.testing.assert_close(added, found)
+
+
+def eager(step: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
+    """Stands in for the capture of a CUDA graph: steps again and writes into the same memory."""
+    given = step()
+
+    def flat(value: Any) -> list[torch.Tensor]:
+        return [value] if isinstance(value, torch.Tensor) else [part for parts in value for part in flat(parts)]
+
+    def replay() -> None:
+        for old, new in zip(flat(given), flat(step()), strict=True):
+            old.copy_(new)
+
+    return replay, given
+
+
+def test_the_logic_of_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graph, "capture", eager)
+    model = make_model(learned_state=True)
+    engine = GraphEngine(model)
+    for batch in (1, 5, 3):
+        tokens, features = draw(12, batch, model)
+        expected, _ = run(ReferenceEngine(model), tokens, features)
+        found, state = run(engine, tokens, features)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+        kept = [part.clone() for parts in state for part in parts]
+        run(engine, tokens, features)
+        assert all(map(torch.equal, kept, [part for parts in state for part in parts]))
+    assert sorted(engine._graphs) == [1, 4, 8]
