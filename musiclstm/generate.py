@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 
 from musiclstm.commands import command
 from musiclstm.console import Progress, duration, progress, say
 from musiclstm.errors import UserError
+from musiclstm.runs import describe, new_folder
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -38,7 +35,7 @@ def main(cfg: DictConfig) -> None:
 
     formats = read_formats(cfg.format)
     generator = load(cfg.checkpoint, engine=cfg.engine)
-    folder = Path(cfg.output) if cfg.output else _new_folder(outputs_folder() / "generated")
+    folder = Path(cfg.output) if cfg.output else new_folder(outputs_folder() / "generated")
     settings: Any = OmegaConf.to_container(cfg)
     job = generator.prepare(cfg.n, **{name: settings[name] for name in (*OPTIONS, *CONTROLS)})
     names = piece_names(cfg.prompt, cfg.n)
@@ -84,25 +81,6 @@ def piece_names(prompt: str | None, n: int) -> list[str]:
     return [f"{stem}-{number:03d}" for number in range(1, n + 1)]
 
 
-def describe(generator: MusicGenerator) -> str:
-    """The model in some lines: which file it is, what it was trained on and how well it did."""
-    provenance = generator.provenance
-    facts = []
-    if "trained_on" in provenance:
-        pieces = f" ({provenance['pieces']:,} pieces)" if "pieces" in provenance else ""
-        facts.append(f"trained on {provenance['trained_on']}{pieces}")
-    scores = [
-        f"{value:.3f} nats per {name.removeprefix('val/nats_per_').replace('_', '-')}"
-        for name, value in provenance.items()
-        if name.startswith("val/nats_per_")
-    ]
-    if scores:
-        facts.append(f"validation {', '.join(scores)}")
-    return "\n  ".join(
-        [f"Model: {generator.path}", generator.tokenizer.describe(), *([", ".join(facts)] if facts else [])]
-    )
-
-
 def summary(piece: Generated, generator: MusicGenerator) -> str:
     """A piece in a line: notes, length, and how it ended."""
     from musiclstm.generation.prompt import keeps_seconds
@@ -127,17 +105,6 @@ def write_pieces(pieces: list[Generated], folder: Path, names: list[str], format
             title = f"{name}  (seed {seed})"
             write_piece(piece.score, folder, name, formats, title=title, prompt_end=piece.prompt_end)
             bar.advance()
-
-
-def _new_folder(parent: Path) -> Path:
-    """A folder named after the time, or in a multirun the run's own."""
-    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
-        return Path(HydraConfig.get().runtime.output_dir)
-    name = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    number = 1
-    while (path := parent / (name if number == 1 else f"{name}-{number}")).exists():
-        number += 1
-    return path
 
 
 def _refuse_to_overwrite(folder: Path, names: list[str], formats: list[str], *, overwrite: Any) -> None:

@@ -24,11 +24,11 @@ RUNGS = [  # what stands on a rung imports from lower rungs, and from its own wh
     {"tokenizers"},
     {"data", "model", "corpora"},
     {"training", "generation", "evaluation", "rendering"},
-    {"sources", "explain", "values", "commands", "leaderboard", "sweep", "sharding"},
+    {"sources", "explain", "values", "commands", "leaderboard", "sweep", "sharding", "runs"},
 ]
 COMMANDS = {"__main__", "prepare", "train", "generate", "evaluate"}  # nothing imports a command
 
-HYDRA = {"explain", "values", "commands", "leaderboard", "sweep", "sharding", *COMMANDS}
+HYDRA = {"explain", "values", "commands", "leaderboard", "sweep", "sharding", "runs", *COMMANDS}
 LIBRARIES = {  # who may import it; type annotations do not count
     "hydra": HYDRA,
     "omegaconf": HYDRA,

@@ -1,0 +1,139 @@
+"""The command that measures a trained model: python -m musiclstm.evaluate"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from musiclstm.commands import command
+from musiclstm.console import progress, say
+from musiclstm.errors import UserError
+from musiclstm.files import whole_file
+from musiclstm.runs import describe, new_folder
+from musiclstm.sources import open_store
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from musiclstm.data.store import NoteStore
+    from musiclstm.evaluation.likelihood import Likelihood, Mean
+    from musiclstm.generation import MusicGenerator
+
+FILE = "evaluation.json"
+SPLITS = ("train", "validation", "test")
+
+
+@command("evaluate")
+def main(cfg: DictConfig) -> None:
+    """Reads the pieces, prints what the model makes of them, and writes it as JSON."""
+    from musiclstm.evaluation.likelihood import likelihood
+    from musiclstm.evaluation.reading import read_pieces
+    from musiclstm.generation import load, outputs_folder
+
+    generator = load(cfg.checkpoint)
+    folder = Path(cfg.output) if cfg.output else new_folder(outputs_folder() / "evaluated")
+    if (folder / FILE).exists() and cfg.overwrite is not True:
+        raise UserError(f"output={folder} already has {FILE}: give another folder, or overwrite=true")
+    store = _store(cfg, generator)
+    pieces, refused = _admitted(store, cfg.pieces, generator)
+    say(describe(generator))
+    with progress("Reading", len(pieces), unit="pieces") as bar:
+        read = list(read_pieces(generator.model, generator.tokenizer, pieces, bar.advance))
+    found = likelihood(read, generator.tokenizer)
+    for line in table(found):
+        say(line)
+    for reason, count in refused.items():
+        say(f"Left out: {count:,} pieces that the tokenizer cannot say ({reason})")
+    result: dict[str, Any] = {
+        "model": str(generator.path),
+        "provenance": generator.provenance,
+        "tokenizer": generator.tokenizer.to_dict(),
+        "parameters": generator.model.num_parameters,
+        "collection": str(store.folder),
+        "pieces": cfg.pieces,
+        "left_out": refused,
+        "likelihood": found.to_dict(),
+        "each_piece": {piece.name: {"nats": float(piece.nats.sum()), "notes": piece.notes} for piece in read},
+    }
+    with whole_file(folder / FILE) as path:
+        path.write_text(json.dumps(result, indent=1, default=str) + "\n", encoding="utf-8")
+    say(f"Folder: {folder} ({FILE})")
+
+
+def _store(cfg: DictConfig, generator: MusicGenerator) -> NoteStore:
+    from musiclstm.data.store import NoteStore
+
+    if cfg.data.path is not None or cfg.data.corpus is not None:
+        store = open_store(cfg.data, cfg.split, cfg.select, cfg.prepare)
+        assert store is not None  # that is for shards
+        return store
+    known = generator.provenance.get("store")
+    if known is None or not Path(known).is_dir():
+        where = f"its collection {known} is not there" if known else "the model does not say what it was trained on"
+        raise UserError(f"{where}: name the music with data.path=FOLDER, or data=bach_chorales")
+    return NoteStore.open(Path(known))
+
+
+def _admitted(store: NoteStore, which: str, generator: MusicGenerator) -> tuple[list[Any], dict[str, int]]:
+    """The named pieces that the tokenizer can say, and of the others how many cannot be said for which reason."""
+    if which not in (*SPLITS, "all"):
+        raise UserError(f"pieces={which} is not possible: give one of {', '.join(SPLITS)}, all")
+    pieces, refused = [], dict[str, int]()
+    indices = range(len(store)) if which == "all" else store.split(which)
+    for index in map(int, indices):
+        score = store[index]
+        reason = generator.tokenizer.admits(score)
+        if reason is None:
+            pieces.append((store.name(index), score))
+        else:
+            refused[reason] = refused.get(reason, 0) + 1
+    if not pieces:
+        asked = "no piece" if which == "all" else f"no {which} piece"
+        raise UserError(
+            f"{store.folder} has {asked} that the model's tokenizer can say: give pieces=all or other music with "
+            "data.path=FOLDER"
+        )
+    return pieces, refused
+
+
+def table(found: Likelihood) -> list[str]:
+    """The figures as lines for the screen."""
+    lines = [
+        f"{found.pieces:,} pieces, {found.nats:,.0f} nats (natural logarithms)",
+        f"  {'':18}{'all together':>14}{'mean of pieces':>16}",
+    ]
+
+    def row(name: str, mean: Mean) -> str:
+        return f"  {f'nats per {name}':18}{mean.all:14.4f}{mean.of_pieces:16.4f}   ({mean.count:,.0f})"
+
+    lines += [
+        row(name, mean)
+        for name, mean in (
+            ("note", found.per_note),
+            ("second", found.per_second),
+            ("bar", found.per_bar),
+            ("token", found.per_token),
+        )
+    ]
+    if found.per_unit is not None:
+        lines.append(row(str(found.unit), found.per_unit))
+    lines.append("Nats per token by where in its piece a token stands")
+    for part in found.positions:
+        span = f"{part.start:.0f} s on" if part.end is None else f"{part.start:.0f} to {part.end:.0f} s"
+        lines.append(f"  {span:18}{part.nats_per_token:14.4f}   ({part.tokens:,} tokens of {part.pieces:,} pieces)")
+    lines.append(f"Nats per note by type of token   {'that it comes':>14}{'which value':>14}")
+    for share in found.types:
+        name = share.type if share.group in ("end", "other") else f"{share.type} ({share.group})"
+        lines.append(
+            f"  {name:30}{share.type_nats_per_note:15.4f}{share.value_nats_per_note:14.4f}   ({share.tokens:,})"
+        )
+    groups: dict[str, float] = {}
+    for share in found.types:
+        groups[share.group] = groups.get(share.group, 0.0) + share.type_nats_per_note + share.value_nats_per_note
+    lines.append("  together: " + ", ".join(f"{group} {nats:.4f}" for group, nats in groups.items()))
+    return lines
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Judging models and music: likelihood, musical metrics, originality, baselines."""

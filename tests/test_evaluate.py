@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+
+from musiclstm import evaluate
+from musiclstm.commands import CONF_DIR
+from musiclstm.data.preparation import prepare
+from musiclstm.errors import UserError
+from musiclstm.midi import write_midi
+from musiclstm.model.bundle import save_bundle
+from musiclstm.score import Score, make_notes
+from tests.generation.models import make_generator
+from tests.music import chorale
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder with a model in outputs/ that says it was trained on this store."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MUSICLSTM_OUTPUTS", raising=False)
+    random = np.random.default_rng(0)
+    (tmp_path / "music").mkdir()
+    for i in range(8):
+        write_midi(chorale(random, 16), tmp_path / "music" / f"{i}.mid")
+    store = prepare("music", "store", shares=(0.5, 0.5, 0))
+    assert store is not None and len(store.split("validation")) == 2
+    folder = store.folder
+    made = make_generator()
+    save_bundle(Path("outputs/run/model.safetensors"), made.model, made.tokenizer.to_dict(), {"store": str(folder)})
+    return folder
+
+
+def run(*overrides: str) -> None:
+    with initialize_config_dir(CONF_DIR, version_base="1.3"):
+        evaluate.main(compose("evaluate", list(overrides)))
+
+
+def test_it_measures_the_newest_model_on_what_it_was_not_trained_on(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("output=out")
+    said = capsys.readouterr().out
+    assert "2 pieces" in said and "nats per note" in said and "nats per voice_step" in said
+    found = json.loads(Path("out", evaluate.FILE).read_text())
+    measured = found["likelihood"]
+    assert measured["pieces"] == 2 == len(found["each_piece"])
+    assert measured["nats"] == pytest.approx(sum(piece["nats"] for piece in found["each_piece"].values()))
+    assert measured["per_note"]["all"] == pytest.approx(measured["nats"] / measured["per_note"]["count"])
+    run("output=again")
+    assert json.loads(Path("again", evaluate.FILE).read_text()) == found
+    run("output=all", "pieces=all")
+    assert json.loads(Path("all", evaluate.FILE).read_text())["likelihood"]["pieces"] == 8
+
+
+def test_pieces_that_cannot_be_said_are_counted(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    notes = make_notes(np.zeros(8), np.full(8, 480), 40 + np.arange(8))  # more than four voices
+    write_midi(Score(notes), "music/crowd.mid")
+    run("output=out", "data.path=music", "pieces=all")
+    assert "Left out: 1 pieces that the tokenizer cannot say" in capsys.readouterr().out
+    assert sum(json.loads(Path("out", evaluate.FILE).read_text())["left_out"].values()) == 1
+
+
+def test_what_is_wrong_is_said(store: Path) -> None:
+    with pytest.raises(UserError, match="pieces=tset is not possible: give one of train, validation, test, all"):
+        run("pieces=tset")
+    with pytest.raises(UserError, match="no test piece"):
+        run("pieces=test")
+    run("output=out")
+    with pytest.raises(UserError, match="already has"):
+        run("output=out")
+    run("output=out", "overwrite=true")
+    made = make_generator()
+    save_bundle(Path("other.safetensors"), made.model, made.tokenizer.to_dict(), {"store": "gone"})
+    with pytest.raises(UserError, match=r"its collection gone is not there: name the music with data\.path"):
+        run("checkpoint=other.safetensors")
