@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from musiclstm.data.store import NoteStore
     from musiclstm.evaluation.likelihood import Likelihood, Mean
+    from musiclstm.evaluation.originality import Originality
     from musiclstm.generation import MusicGenerator
 
 FILE = "evaluation.json"
@@ -28,6 +30,7 @@ SPLITS = ("train", "validation", "test")
 def main(cfg: DictConfig) -> None:
     """Reads the pieces, prints what the model makes of them, and writes it as JSON."""
     from musiclstm.evaluation.likelihood import likelihood
+    from musiclstm.evaluation.originality import shares
     from musiclstm.evaluation.reading import read_pieces
     from musiclstm.generation import load, outputs_folder
 
@@ -43,6 +46,9 @@ def main(cfg: DictConfig) -> None:
     found = likelihood(read, generator.tokenizer)
     for line in table(found):
         say(line)
+    copies = _copies(store, pieces, generator, cfg.samples, cfg.seed)
+    for line in copied_table(copies):
+        say(line)
     for reason, count in refused.items():
         say(f"Left out: {count:,} pieces that the tokenizer cannot say ({reason})")
     result: dict[str, Any] = {
@@ -54,6 +60,9 @@ def main(cfg: DictConfig) -> None:
         "pieces": cfg.pieces,
         "left_out": refused,
         "likelihood": found.to_dict(),
+        "originality": {
+            name: {"shares": shares(each), "pieces": [asdict(one) for one in each]} for name, each in copies.items()
+        },
         "each_piece": {piece.name: {"nats": float(piece.nats.sum()), "notes": piece.notes} for piece in read},
     }
     with whole_file(folder / FILE) as path:
@@ -95,6 +104,55 @@ def _admitted(store: NoteStore, which: str, generator: MusicGenerator) -> tuple[
             "data.path=FOLDER"
         )
     return pieces, refused
+
+
+def _copies(
+    store: NoteStore, pieces: list[Any], generator: MusicGenerator, samples: int, seed: int
+) -> dict[str, list[Originality]]:
+    """Of pieces that the model writes, and of those measured, what they have from the training pieces; both as the
+    tokenizer keeps music."""
+    from musiclstm.evaluation.originality import originality
+    from musiclstm.generation.sampling import check_whole
+
+    check_whole("samples", samples, least=0)
+    trained = {store.name(int(index)): store[int(index)] for index in store.split("train")}
+    quantise, admits = generator.tokenizer.quantise, generator.tokenizer.admits
+    known = [(name, quantise(score)) for name, score in trained.items() if admits(score) is None]
+    if samples == 0 or not known:
+        return {}
+    with progress("Writing", samples, unit="samples") as bar:
+        made = generator.generate_scores(samples, seed=seed, on_end=bar.advance)
+    sets = {"samples": [(f"sample {number}", piece.score) for number, piece in enumerate(made, 1)]}
+    held_out = [(name, quantise(score)) for name, score in pieces if name not in trained]
+    if held_out:
+        sets["held-out pieces"] = held_out
+    return {name: originality(known, each) for name, each in sets.items()}
+
+
+def copied_table(copies: dict[str, list[Originality]]) -> list[str]:
+    """The share of copied windows and the longest copy of each set of pieces, as lines for the screen."""
+    from musiclstm.evaluation.originality import WINDOWS, shares
+
+    if not copies:
+        return []
+    lines = ["Bars that stand in the training pieces, in any key and tempo"]
+    lines.append(f"  {'':18}" + "".join(f"{f'{bars} bars' if bars > 1 else '1 bar':>10}" for bars in WINDOWS))
+    for name, found in copies.items():
+        lines.append(f"  {name:18}" + "".join(f"{share:10.1%}" for share in shares(found).values()))
+    for name, found in copies.items():
+        piece = max(found, key=lambda one: one.copy.notes if one.copy else 0)
+        if piece.copy:
+            copy = piece.copy
+            bars = (
+                f"bars {copy.first_bar} to {copy.last_bar}"
+                if copy.last_bar > copy.first_bar
+                else f"bar {copy.first_bar}"
+            )
+            lines.append(
+                f"  longest of the {name}: {copy.notes} notes, {bars} of {piece.name}, "
+                f"as in {copy.source} from bar {copy.source_bar} on"
+            )
+    return lines
 
 
 def table(found: Likelihood) -> list[str]:

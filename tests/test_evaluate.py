@@ -35,7 +35,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def run(*overrides: str) -> None:
+def run(*overrides: str, samples: int = 0) -> None:
+    overrides = (*overrides, f"samples={samples}")
     with initialize_config_dir(CONF_DIR, version_base="1.3"):
         evaluate.main(compose("evaluate", list(overrides)))
 
@@ -78,3 +79,14 @@ def test_what_is_wrong_is_said(store: Path) -> None:
     save_bundle(Path("other.safetensors"), made.model, made.tokenizer.to_dict(), {"store": "gone"})
     with pytest.raises(UserError, match=r"its collection gone is not there: name the music with data\.path"):
         run("checkpoint=other.safetensors")
+
+
+def test_samples_are_held_against_what_was_learned_from(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("output=out", samples=2)
+    said = capsys.readouterr().out
+    assert "longest of the samples: " in said and "longest of the held-out pieces: " in said
+    found = json.loads(Path("out", evaluate.FILE).read_text())["originality"]
+    assert [piece["name"] for piece in found["samples"]["pieces"]] == ["sample 1", "sample 2"]
+    assert found["held-out pieces"]["shares"].keys() == {"1", "2", "4"}
+    run("output=train", "pieces=train", samples=2)  # what was learned from is held out of nothing
+    assert json.loads(Path("train", evaluate.FILE).read_text())["originality"].keys() == {"samples"}
