@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from musiclstm.evaluation.likelihood import Likelihood, Mean
     from musiclstm.evaluation.originality import Originality
     from musiclstm.generation import MusicGenerator
+    from musiclstm.score import Score
 
-FILE = "evaluation.json"
+FILE, PAGE = "evaluation.json", "evaluation.html"
+SHOWN = 8  # samples on the page
 SPLITS = ("train", "validation", "test")
 
 
@@ -31,6 +33,7 @@ def main(cfg: DictConfig) -> None:
     """Reads the pieces, prints what the model makes of them, and writes it as JSON."""
     from musiclstm.evaluation.likelihood import likelihood
     from musiclstm.evaluation.originality import shares
+    from musiclstm.evaluation.page import Sample, page
     from musiclstm.evaluation.reading import read_pieces
     from musiclstm.generation import load, outputs_folder
 
@@ -46,7 +49,8 @@ def main(cfg: DictConfig) -> None:
     found = likelihood(read, generator.tokenizer)
     for line in table(found):
         say(line)
-    copies = _copies(store, pieces, generator, cfg.samples, cfg.seed)
+    made = _written(generator, cfg.samples, cfg.seed)
+    copies = _copies(store, pieces, generator, made)
     for line in copied_table(copies):
         say(line)
     for reason, count in refused.items():
@@ -67,7 +71,20 @@ def main(cfg: DictConfig) -> None:
     }
     with whole_file(folder / FILE) as path:
         path.write_text(json.dumps(result, indent=1, default=str) + "\n", encoding="utf-8")
-    say(f"Folder: {folder} ({FILE})")
+    facts = {
+        "Model": str(generator.path),
+        "Tokenizer": generator.tokenizer.describe(),
+        "Parameters": f"{generator.model.num_parameters:,}",
+        "Trained on": str(generator.provenance.get("trained_on", "unknown music")),
+        "Measured on": f"{len(pieces):,} pieces ({cfg.pieces}) of {store.folder}",
+    }
+    samples = [
+        Sample(name, score, one)
+        for (name, score), one in zip(made, copies.get("samples", [None] * len(made)), strict=True)
+    ]
+    with whole_file(folder / PAGE) as path:
+        path.write_text(page(facts["Trained on"], facts, found, copies, samples[:SHOWN]), "utf-8")
+    say(f"Folder: {folder} ({FILE}, {PAGE})")
 
 
 def _store(cfg: DictConfig, generator: MusicGenerator) -> NoteStore:
@@ -106,23 +123,31 @@ def _admitted(store: NoteStore, which: str, generator: MusicGenerator) -> tuple[
     return pieces, refused
 
 
-def _copies(
-    store: NoteStore, pieces: list[Any], generator: MusicGenerator, samples: int, seed: int
-) -> dict[str, list[Originality]]:
-    """Of pieces that the model writes, and of those measured, what they have from the training pieces; both as the
-    tokenizer keeps music."""
-    from musiclstm.evaluation.originality import originality
+def _written(generator: MusicGenerator, samples: int, seed: int) -> list[tuple[str, Score]]:
+    """Pieces that the model writes, named."""
     from musiclstm.generation.sampling import check_whole
 
     check_whole("samples", samples, least=0)
+    if samples == 0:
+        return []
+    with progress("Writing", samples, unit="samples") as bar:
+        made = generator.generate_scores(samples, seed=seed, on_end=bar.advance)
+    return [(f"sample {number}", piece.score) for number, piece in enumerate(made, 1)]
+
+
+def _copies(
+    store: NoteStore, pieces: list[tuple[str, Score]], generator: MusicGenerator, made: list[tuple[str, Score]]
+) -> dict[str, list[Originality]]:
+    """Of pieces that the model wrote, and of those measured, what they have from the training pieces; all as the
+    tokenizer keeps music."""
+    from musiclstm.evaluation.originality import originality
+
     trained = {store.name(int(index)): store[int(index)] for index in store.split("train")}
     quantise, admits = generator.tokenizer.quantise, generator.tokenizer.admits
     known = [(name, quantise(score)) for name, score in trained.items() if admits(score) is None]
-    if samples == 0 or not known:
+    if not made or not known:
         return {}
-    with progress("Writing", samples, unit="samples") as bar:
-        made = generator.generate_scores(samples, seed=seed, on_end=bar.advance)
-    sets = {"samples": [(f"sample {number}", piece.score) for number, piece in enumerate(made, 1)]}
+    sets = {"samples": made}
     held_out = [(name, quantise(score)) for name, score in pieces if name not in trained]
     if held_out:
         sets["held-out pieces"] = held_out

@@ -1,0 +1,152 @@
+"""The page as text: one file, nothing loaded, light or dark as the reader's screen is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import musiclstm.data.report as report
+from musiclstm.evaluation.likelihood import Likelihood, Mean
+from musiclstm.evaluation.originality import WINDOWS, Originality, shares
+from musiclstm.evaluation.page.roll import roll
+from musiclstm.score import Score
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A piece to look at and to play, and what it was found to have from others."""
+
+    name: str
+    score: Score
+    found: Originality | None
+
+
+def page(
+    title: str,
+    facts: Mapping[str, str],
+    likelihood: Likelihood,
+    copies: Mapping[str, Sequence[Originality]],
+    samples: Sequence[Sample],
+) -> str:
+    """facts: what is said of the model and the music, by name."""
+    sections = [
+        f'<header><div class="eyebrow">Evaluation</div><h1>{escape(title)}</h1></header>',
+        _facts(facts),
+        _tiles(likelihood, copies),
+        f"<h2>Likelihood</h2>{_means(likelihood)}",
+        _positions(likelihood),
+        _types(likelihood),
+    ]
+    if copies:
+        sections.append(f"<h2>Originality</h2>{_copies(copies)}")
+    if samples:
+        sections.append(f'<h2>Listen</h2><div class="samples">{"".join(map(_sample, samples))}</div>')
+    here = Path(__file__)
+    style = (Path(report.__file__).with_name("page.css"), here.with_name("page.css"))
+    styles = "\n".join(path.read_text(encoding="utf-8") for path in style)
+    script = here.with_name("player.js").read_text(encoding="utf-8") if samples else ""
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}: evaluation</title><style>\n{styles}</style></head>\n"
+        f"<body><main>\n{chr(10).join(sections)}\n</main><script>\n{script}</script></body></html>\n"
+    )
+
+
+def _facts(facts: Mapping[str, str]) -> str:
+    rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
+    return f'<div class="card"><dl>{rows}</dl></div>'
+
+
+def _tiles(found: Likelihood, copies: Mapping[str, Sequence[Originality]]) -> str:
+    tiles = [(f"{found.per_note.all:.3f}", "nats per note"), (f"{found.per_second.all:.2f}", "nats per second")]
+    if found.per_unit is not None:
+        tiles.insert(0, (f"{found.per_unit.all:.4f}", f"nats per {_unit(found)}"))
+    for name, pieces in copies.items():
+        tiles.append((f"{shares(pieces)[1]:.1%}", f"of the bars of the {name} stand in the training pieces"))
+    return f'<div class="tiles">{"".join(f"<div class=card><b>{b}</b>{escape(text)}</div>" for b, text in tiles)}</div>'
+
+
+def _unit(found: Likelihood) -> str:
+    return str(found.unit).replace("_", " and ")
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> str:
+    """The first column is text, the others are numbers."""
+
+    def cells(tag: str, row: Sequence[str]) -> str:
+        first, *others = (escape(cell) for cell in row)
+        return f"<{tag}>{first}</{tag}>" + "".join(f'<{tag} class="number">{cell}</{tag}>' for cell in others)
+
+    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
+    below = f'<p class="caption">{escape(caption)}</p>' if caption else ""
+    return f'<div class="card"><div class="scroll"><table><tr>{cells("th", head)}</tr>{body}</table></div>{below}</div>'
+
+
+def _means(found: Likelihood) -> str:
+    named: list[tuple[str, Mean]] = [
+        *([(_unit(found), found.per_unit)] if found.per_unit is not None else []),
+        *(("note", found.per_note), ("second", found.per_second), ("bar", found.per_bar), ("token", found.per_token)),
+    ]
+    rows = [(name, f"{mean.all:.4f}", f"{mean.of_pieces:.4f}", f"{mean.count:,.0f}") for name, mean in named]
+    caption = (
+        f"{found.pieces:,} whole pieces, the state carried from end to end, every token scored, natural logarithms. "
+        "Notes, seconds and bars are those of the pieces, before the tokenizer rounds them."
+    )
+    return _table(("nats per", "all together", "mean of pieces", "how many"), rows, caption)
+
+
+def _positions(found: Likelihood) -> str:
+    rows = []
+    for place in found.positions:
+        name = f"{place.start:.0f} s on" if place.end is None else f"{place.start:.0f} to {place.end:.0f} s"
+        rows.append((name, f"{place.nats_per_token:.4f}", f"{place.tokens:,}", f"{place.pieces:,}"))
+    caption = "Where memory carried along helps, later music is easier to foretell."
+    return _table(("place in the piece", "nats per token", "tokens", "pieces"), rows, caption)
+
+
+def _types(found: Likelihood) -> str:
+    rows = [
+        (
+            f"{share.type} ({share.group})" if share.group not in ("end", "other") else share.type,
+            f"{share.type_nats_per_note:.4f}",
+            f"{share.value_nats_per_note:.4f}",
+            f"{share.tokens:,}",
+        )
+        for share in found.types
+    ]
+    caption = "What each type of token costs, in nats per note of the whole collection."
+    return _table(("token", "that it comes", "which value", "tokens"), rows, caption)
+
+
+def _copies(copies: Mapping[str, Sequence[Originality]]) -> str:
+    head = ("windows that stand in the training pieces", *(f"{bars} bars" if bars > 1 else "1 bar" for bars in WINDOWS))
+    rows = []
+    for name, pieces in copies.items():
+        rows.append((name, *(f"{share:.1%}" for share in shares(pieces).values())))
+    caption = (
+        "In any key and tempo. Held-out pieces, which nobody copied, show what is custom and chance. A window of fewer "
+        "than four notes does not count."
+    )
+    return _table((*head, "longest copy, notes"), [(*row, _longest(copies[row[0]])) for row in rows], caption)
+
+
+def _longest(pieces: Sequence[Originality]) -> str:
+    return f"{max((piece.copy.notes for piece in pieces if piece.copy), default=0):,}"
+
+
+def _sample(sample: Sample) -> str:
+    copy = sample.found.copy if sample.found else None
+    said = ""
+    if copy is not None:
+        bars = (
+            f"bars {copy.first_bar} to {copy.last_bar}" if copy.last_bar > copy.first_bar else f"bar {copy.first_bar}"
+        )
+        said = (
+            f"<p>Lit up: its longest run from a training piece, {copy.notes} notes in {bars}, as in "
+            f"<code>{escape(copy.source)}</code> from bar {copy.source_bar} on.</p>"
+        )
+    player = roll(sample.name, sample.score, (copy.start, copy.end) if copy else None)
+    return f'<div class="card"><h3>{escape(sample.name)}</h3>{player}{said}</div>'
