@@ -56,13 +56,20 @@ def existing(folder: Path, names: Iterable[str], formats: Sequence[str]) -> list
 
 
 def write_piece(
-    score: Score, folder: Path, name: str, formats: Sequence[str], *, title: str = "", prompt_end: int | None = None
+    score: Score,
+    folder: Path,
+    name: str,
+    formats: Sequence[str],
+    *,
+    title: str = "",
+    prompt_end: int | None = None,
+    prompt_again: int | None = None,
 ) -> list[Path]:
     """Write `score` into `folder` in each of `formats`, and return the paths: `name`.mid and so on.
 
     A score of several pages is `name`-1.svg, `name`-2.svg ... in SVG. Each file is whole or not there; pages that an
     earlier score of the same name had are removed. `title` stands above the picture and the score; in the picture
-    the ticks before `prompt_end` are shaded.
+    the ticks before `prompt_end` are shaded, and those from `prompt_again` on.
     """
     written = []
     engraved = to_musicxml(score, title=" ".join(title.split())) if _ENGRAVED.intersection(formats) else b""
@@ -72,7 +79,7 @@ def write_piece(
         if word == "mid":
             write_midi(score, path)
         elif word == "png":
-            piano_roll(score, path, prompt_end=prompt_end, title=title or None)
+            piano_roll(score, path, prompt_end=prompt_end, prompt_again=prompt_again, title=title or None)
         elif word == "wav":
             render_audio(score, path)
         elif word == "svg":

@@ -133,11 +133,12 @@ def draw_lines(axes: Axes, timeline: Timeline, labelled: np.ndarray, width: floa
             axes.vlines(lines, 0, 1, colors=colour, linewidth=weight, zorder=0.5 + weight / 2, transform=down)
 
 
-def draw_prompt(axes: Axes, edge: float) -> None:
-    """Shade the panel up to x `edge`, where a line stands unless the prompt goes on."""
+def draw_prompt(axes: Axes, begin: float, end: float) -> None:
+    """Shade the panel from x `begin` to `end`; a line stands where it begins or ends in the panel."""
     left, right = axes.get_xlim()
-    axes.axvspan(left, min(edge, right), facecolor=style.PROMPT, alpha=0.75, linewidth=0, zorder=0.2, gid="prompt")
-    if edge <= right:
+    span = max(begin, left), min(end, right)
+    axes.axvspan(*span, facecolor=style.PROMPT, alpha=0.75, linewidth=0, zorder=0.2, gid="prompt")
+    for edge in ([begin] if begin > left else []) + ([end] if end <= right and begin <= left else []):
         axes.axvline(edge, color=style.PROMPT_INK, linewidth=1.1, zorder=2)
 
 

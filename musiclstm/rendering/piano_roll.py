@@ -30,16 +30,27 @@ _LEGEND_COLUMN = 1.75
 
 
 def piano_roll(
-    score: Score, path: str | Path, *, prompt_end: int | None = None, title: str | None = None, dpi: int = style.DPI
+    score: Score,
+    path: str | Path,
+    *,
+    prompt_end: int | None = None,
+    prompt_again: int | None = None,
+    title: str | None = None,
+    dpi: int = style.DPI,
 ) -> Path:
     """Draw `score` to the PNG file `path`, written whole or not at all, and return the path.
 
-    Ticks before `prompt_end` are shaded as the prompt. `piano_roll_figure` says what is drawn.
+    Ticks before `prompt_end` are shaded as the prompt, and those from `prompt_again` on.
+    `piano_roll_figure` says what is drawn.
     """
-    return style.save_png(piano_roll_figure(score, prompt_end=prompt_end, title=title), path, dpi)
+    return style.save_png(
+        piano_roll_figure(score, prompt_end=prompt_end, prompt_again=prompt_again, title=title), path, dpi
+    )
 
 
-def piano_roll_figure(score: Score, *, prompt_end: int | None = None, title: str | None = None) -> Figure:
+def piano_roll_figure(
+    score: Score, *, prompt_end: int | None = None, prompt_again: int | None = None, title: str | None = None
+) -> Figure:
     """The piano roll of `score` as a matplotlib Figure that pyplot knows nothing of.
 
     A system is a row of some 24 seconds; there are eight at most, and a longer piece gets wider ones. Bars are
@@ -77,6 +88,7 @@ def piano_roll_figure(score: Score, *, prompt_end: int | None = None, title: str
 
     start, end = timeline.x(score.notes["start"]), timeline.x(score.notes["end"])
     edge = float(timeline.x(prompt))
+    again = np.inf if prompt_again is None else float(timeline.x(prompt_again))
     for i, (begin, finish) in enumerate(timeline.systems):
         row_width = width * (finish - begin) / longest
         times, clock = timeline.clock(begin, finish, most=int(row_width / 0.75) + 1)
@@ -93,7 +105,9 @@ def piano_roll_figure(score: Score, *, prompt_end: int | None = None, title: str
             inch = ((finish - begin) / row_width, 1 / row_height)
             draw_notes(axes, rows, score.notes[here], start[here], end[here], rgb[here], inch)
             if edge > begin:
-                draw_prompt(axes, edge)
+                draw_prompt(axes, begin, edge)
+            if again < finish:
+                draw_prompt(axes, again, finish)
             drawn.append(axes)
             y += rows.rows * row_height + _SPLIT
         _number_bars(drawn[0], timeline, row_width)

@@ -123,6 +123,16 @@ def test_the_prompt_is_shaded_and_named() -> None:
     assert "prompt" not in texts(piano_roll_figure(melody(4)))
 
 
+def test_what_stands_around_a_hole_is_shaded() -> None:
+    figure = piano_roll_figure(melody(4 * 30), prompt_end=4 * 480 * 4, prompt_again=4 * 480 * 14)
+    spans = [
+        [patch.get_extents().transformed(axes.transData.inverted()) for patch in axes.patches] for axes in figure.axes
+    ]
+    found = [[(span.x0 / 1920, span.x1 / 1920) for span in row] for row in spans]
+    assert [len(row) for row in found] == [1, 1, 1]
+    assert [row[0] for row in found] == [pytest.approx(span) for span in ((0, 4), (14, 24), (24, 30))]
+
+
 def test_drums_have_a_panel_of_their_own_with_their_names() -> None:
     notes = make_notes([0, 0, 480, 960], [480, 10, 490, 970], [60, 36, 38, 42], 80, [0, DRUMS, DRUMS, DRUMS])
     figure = piano_roll_figure(Score(notes))
