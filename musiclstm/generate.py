@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +42,8 @@ def main(cfg: DictConfig) -> None:
     say(describe(generator))
     began = time.monotonic()
     with progress("Generating", cfg.n, unit="pieces") as bar:
-        pieces = job.run(on_end=bar.advance, on_tokens=_counter(bar))
+        counter = Counter(bar)
+        pieces = job.run(on_end=bar.advance, on_tokens=counter)
     elapsed = time.monotonic() - began
     write_pieces(pieces, folder, names, formats, seed=cfg.seed)
     for name, piece in zip(names, pieces, strict=True):
@@ -53,8 +53,8 @@ def main(cfg: DictConfig) -> None:
     tokens = sum(piece.tokens for piece in pieces)
     removed = sum(piece.masked * piece.tokens for piece in pieces) / max(tokens, 1)
     say(
-        f"{tokens:,} tokens in {duration(elapsed)}, {tokens / elapsed:,.0f} tokens a second; the grammar removed "
-        f"{removed:.2%} of the model's probability"
+        f"{counter.total:,} tokens in {duration(elapsed)}, {counter.total / elapsed:,.0f} tokens a second; the grammar "
+        f"removed {percent(removed)} of the model's probability"
     )
     if cfg.format in (None, "auto") and "wav" not in formats:
         say('No audio: pip install "musiclstm[audio]" adds it')
@@ -63,16 +63,23 @@ def main(cfg: DictConfig) -> None:
     say(f"Folder: {folder} ({', '.join([files, *(f'.{other}' for other in others)])})")
 
 
-def _counter(bar: Progress) -> Callable[[int], None]:
-    """What shows the tokens that are written behind the pieces that are done."""
-    total = 0
+class Counter:
+    """Shows the tokens that are drawn, by all rows, behind the pieces that are done."""
 
-    def count(tokens: int) -> None:
-        nonlocal total
-        total += tokens
-        bar.update(tokens=total)
+    def __init__(self, bar: Progress) -> None:
+        self.total = 0
+        self._bar = bar
 
-    return count
+    def __call__(self, tokens: int) -> None:
+        self.total += tokens
+        self._bar.update(tokens=self.total)
+
+
+def percent(share: float) -> str:
+    """A share to two significant digits, however small: 0.000123 is 0.012%."""
+    import numpy as np
+
+    return np.format_float_positional(100 * max(share, 0.0), precision=2, fractional=False, trim="-") + "%"
 
 
 def piece_names(prompt: str | None, n: int) -> list[str]:
@@ -103,7 +110,8 @@ def write_pieces(pieces: list[Generated], folder: Path, names: list[str], format
     with progress("Writing", len(pieces), unit="pieces") as bar:
         for name, piece in zip(names, pieces, strict=True):
             title = f"{name}  (seed {seed})"
-            write_piece(piece.score, folder, name, formats, title=title, prompt_end=piece.prompt_end)
+            end, again = piece.new or (piece.prompt_end, None)
+            write_piece(piece.score, folder, name, formats, title=title, prompt_end=end, prompt_again=again)
             bar.advance()
 
 

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 
 from musiclstm.commands import CONF_DIR
 from musiclstm.errors import UserError
-from musiclstm.generate import OPTIONS, main, piece_names
+from musiclstm.generate import OPTIONS, main, percent, piece_names
 from musiclstm.generation import MusicGenerator
 from musiclstm.generation.controls import CONTROLS
 from musiclstm.midi import read_score, write_midi
@@ -64,6 +64,21 @@ def test_it_needs_no_argument(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert "160 tokens in" in said
     assert "tokens a second" in said
     assert f"Folder: {made.relative_to(folder)} (piece-001.mid to piece-004.mid)" in said
+
+
+def test_all_rows_count(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("n=2", "particles=3", "format=mid")
+    assert "240 tokens in" in capsys.readouterr().out
+
+
+def test_small_shares_are_told() -> None:
+    assert [percent(share) for share in (0.0, -1e-17, 0.00001234, 0.0309, 0.25)] == [
+        "0%",
+        "0%",
+        "0.0012%",
+        "3.1%",
+        "25%",
+    ]
 
 
 def test_it_writes_pictures_and_audio(folder: Path) -> None:
