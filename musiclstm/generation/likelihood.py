@@ -19,11 +19,13 @@ WINDOW = 512  # tokens that the model reads at once
 
 
 @torch.inference_mode()
-def token_log_likelihoods(model: MusicLSTM, tokenizer: Tokenizer, sequences: Sequence[np.ndarray]) -> list[np.ndarray]:
+def token_log_likelihoods(
+    model: MusicLSTM, tokenizer: Tokenizer, sequences: Sequence[np.ndarray], temperature: float = 1.0
+) -> list[np.ndarray]:
     """Of each sequence of ids (T,), which begins with BOS, the natural log of the probability of each token but BOS.
 
-    float64, (T - 1,) each. The sequences are read side by side, whole, with their state carried from end to end; what
-    they begin with in common is read once.
+    float64, (T - 1,) each; by the model at a `temperature` above 0. The sequences are read side by side, whole,
+    with their state carried from end to end; what they begin with in common is read once.
     """
     longest = max(len(ids) for ids in sequences)
     padded = np.full((len(sequences), longest), PAD, np.int64)
@@ -44,7 +46,12 @@ def token_log_likelihoods(model: MusicLSTM, tokenizer: Tokenizer, sequences: Seq
             features, reading = tokenizer.context(part, reading)
             logits, state = model(_on(part, model), _on(features, model), state)
             following = _on(rows[:, first + 1 : first + 1 + part.shape[1]], model)
-            chosen = torch.log_softmax(logits.double(), -1).gather(2, following[..., None])[..., 0].cpu().numpy()
+            chosen = (
+                torch.log_softmax(logits.double() / temperature, -1)
+                .gather(2, following[..., None])[..., 0]
+                .cpu()
+                .numpy()
+            )
             found.append(np.broadcast_to(chosen, (len(sequences), part.shape[1])))
     together = np.concatenate(found, axis=1) if found else np.zeros((len(sequences), 0))
     return [row[: len(ids) - 1] for row, ids in zip(together, sequences, strict=True)]

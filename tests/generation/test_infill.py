@@ -16,19 +16,21 @@ def notes_of(score: Score) -> list[tuple[int, ...]]:
     return [tuple(note) for note in score.notes[["start", "end", "track", "program", "pitch", "velocity"]].tolist()]
 
 
-@pytest.mark.parametrize("name", NATIVE)
-def test_likelihoods_are_those_of_the_whole_sequence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "temperature"), [*((name, 1.0) for name in NATIVE), ("voices", 0.5)])
+def test_likelihoods_are_those_of_the_whole_sequence(
+    name: str, temperature: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = make_generator(name)
     sequences = [made.tokenizer.encode(song(bars)) for bars in (2, 1, 3)] + [
         made.tokenizer.encode(made.generate_scores(1, prompt=song(4), prompt_bars=3, max_bars=1)[0].score)
     ]
     monkeypatch.setattr("musiclstm.generation.likelihood.WINDOW", 11)
-    found = token_log_likelihoods(made.model, made.tokenizer, sequences)
+    found = token_log_likelihoods(made.model, made.tokenizer, sequences, temperature)
     for ids, likely in zip(sequences, found, strict=True):
         features, _ = made.tokenizer.context(ids[None].astype(np.int64))
         with torch.inference_mode():
             logits, _ = made.model(torch.from_numpy(ids[None].astype(np.int64)), torch.from_numpy(features))
-        expected = torch.log_softmax(logits[0, :-1].double(), -1)[np.arange(len(ids) - 1), ids[1:]]
+        expected = torch.log_softmax(logits[0, :-1].double() / temperature, -1)[np.arange(len(ids) - 1), ids[1:]]
         assert likely.shape == (len(ids) - 1,)
         assert np.allclose(likely, expected.numpy(), atol=1e-4)
 
@@ -75,6 +77,12 @@ def test_more_particles_find_better_ways() -> None:
     chosen = job.right_side([piece.score for piece in job.run()], 4 * 4 * 480)
     plain, _, _ = job.middles(song(6), 2 * 4 * 480, 4 * 4 * 480, seed=5)
     assert chosen.mean() > job.right_side(plain, 4 * 4 * 480).mean() + 1
+
+
+def test_at_temperature_0_all_fills_are_one() -> None:
+    made = make_generator("voices")
+    pieces = made.generate_scores(2, prompt=song(5), infill="3", particles=2, temperature=0)
+    assert notes_of(pieces[0].score) == notes_of(pieces[1].score)
 
 
 @pytest.mark.parametrize(
