@@ -31,6 +31,7 @@ from musiclstm.model.music_lstm import MusicLSTM
 from musiclstm.tokenizers import from_dict
 
 BATCH = 64
+CONSTRAINTS = {"key": "C major", "pitch_range": "C2-C7", "polyphony": 12, "density": "1-64"}
 Step = Callable[[], None]
 
 
@@ -159,9 +160,9 @@ def _floor(model: MusicLSTM, product: type[Product], traced: bool) -> Step:
     return step
 
 
-def _whole(generator: MusicGenerator, batch: int) -> Step:
+def _whole(generator: MusicGenerator, batch: int, **constraints: object) -> Step:
     """All that a token takes as `generate` makes it: grammar, features, sampling, clock, and the step between them."""
-    job = generator.prepare(batch, endless=True, max_tokens=1 << 30)
+    job = generator.prepare(batch, endless=True, max_tokens=1 << 30, **constraints)
     assert hasattr(job, "writing")
     writing = job.writing(range(batch))
     writing.begin()
@@ -189,6 +190,7 @@ def _single(generator: MusicGenerator, engines: dict[str, Engine], rounds: int, 
     timed |= {f"engine {kind}": _stepping(engine, model, 1) for kind, engine in engines.items()}
     timed |= dict(_floors(model, tuple(engines)))
     timed["a whole token"] = _whole(generator, 1)
+    timed["the same, constrained"] = _whole(generator, 1, **CONSTRAINTS)
     torch.set_num_threads(1)
     times = _take_turns(timed, rounds, steps)
     base = times["nn.LSTM, T = 1"]
@@ -214,6 +216,7 @@ def _batched(generator: MusicGenerator, engines: dict[str, Engine], rounds: int,
     timed = {"nn.LSTM, T = 1": _plain(model, BATCH)}
     timed |= {f"engine {kind}": _stepping(engine, model, BATCH) for kind, engine in engines.items()}
     timed["whole tokens"] = _whole(generator, BATCH)
+    timed["the same, constrained"] = _whole(generator, BATCH, **CONSTRAINTS)
     torch.set_num_threads(threads)
     times = _take_turns(timed, rounds, steps)
     torch.set_num_threads(1)
