@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from musiclstm.errors import UserError
-from musiclstm.generation.controls import CONTROLS, Plan, read_controls
+from musiclstm.generation.controls import CONTROLS, Controls, Plan, read_controls
+from musiclstm.generation.controls.fixed import in_meters_of
 from musiclstm.generation.engines import Engine, make_engine
-from musiclstm.generation.infill import InfillJob, parse_bars
+from musiclstm.generation.infill import InfillJob, check_controls, parse_bars
 from musiclstm.generation.job import Generated, Job
 from musiclstm.generation.limits import Limits
 from musiclstm.generation.player import Player, met
-from musiclstm.generation.prompt import Prompt, PromptSource, read_prompt, whole_prompt
+from musiclstm.generation.prompt import Prompt, PromptSource, keeps_seconds, read_prompt, whole_prompt
 from musiclstm.generation.sampling import Sampling, check_whole
 from musiclstm.generation.state import MusicState, fingerprint, load_state
 from musiclstm.generation.stream import Stream
@@ -131,8 +132,14 @@ class MusicGenerator:
         if unknown:
             raise TypeError(f"{unknown[0]} is no argument of generate: constraints are {', '.join(CONTROLS)}")
         controls = read_controls(control, **constraints)
+        if infill is not None:
+            check_controls(controls, infill)
+            around = whole_prompt(prompt, self.tokenizer, infill)
+            if "chords" in controls.asked() and not keeps_seconds(self.tokenizer):
+                controls = in_meters_of(controls, self.tokenizer.quantise(around))  # a bar of one chord is one of its
         plan = controls.plan(self.tokenizer, met(self._counts))
-        if plan and plan.bars is not None and max_tokens is None and max_bars is None and max_seconds is None:
+        unlimited = max_tokens is None and max_bars is None and max_seconds is None and not endless
+        if plan and plan.bars is not None and unlimited:
             limits = Limits(max_bars=plan.bars + 1)  # the plan sees to the end itself
         if particles is None:
             particles = PARTICLES if infill is not None or not set(WANT_PARTICLES).isdisjoint(controls.asked()) else 1
@@ -145,13 +152,14 @@ class MusicGenerator:
                     raise UserError(
                         f"{name}={value} says where to go on from, and infill={infill} what to fill: give one"
                     )
-            score = whole_prompt(prompt, self.tokenizer, infill)
-            bars = parse_bars(infill, score)
-            return InfillJob(self.model, player, score, *bars, n, seed, sampling, particles)
+            bars = parse_bars(infill, around)
+            return InfillJob(self.model, player, around, *bars, n, seed, sampling, particles)
         if state is not None:
             opening, continued = self._opening_of(state), None
         else:
             opening, continued = self._opening(prompt, prompt_bars, prompt_seconds, prompt_tokens)
+        if plan:
+            _check_opening(controls, player, opening)
         return Job(
             player,
             n,
@@ -237,3 +245,19 @@ class MusicGenerator:
             return Opening(np.array([BOS], np.int32), drawn=drawn if random else 0), None
         continued = read_prompt(prompt, self.tokenizer, bars, seconds)
         return Opening(continued.ids, continued.step, pace=continued.pace), continued
+
+
+def _check_opening(controls: Controls, player: Player, opening: Opening) -> None:
+    """Raises UserError where what a piece goes on from leaves constraints no room."""
+    if opening.step is None:
+        return
+    if controls.get("notes") is not None:
+        raise UserError(
+            "notes= occur from the beginning of a piece, which prompt= or state= gives already: leave one out"
+        )
+    state = player.grammar.start(1)
+    for token in opening.ids[1:].astype(np.int64):
+        state = player.grammar.advance(state, np.array([token]))
+    bar, bars = int(player.grammar.clock(state).bar[0]), controls.get("bars")
+    if bars is not None and bar >= bars:
+        raise UserError(f"bars={bars}, and what it goes on from has {bar} already: ask for more, or give less of it")

@@ -26,7 +26,7 @@ ROW = np.dtype(
         ("tokens", np.int64),  # drawn by the model, with those that were written anew
     ]
 )
-STAYS = ("masked", "tokens")  # though a row goes back
+STAYS = ("masked", "tokens", "waited")  # though a row goes back
 
 
 class Mark(NamedTuple):
@@ -66,10 +66,10 @@ class Past:
         assert mark is not None
         return mark
 
-    def try_again(self, length: int) -> int:
-        """One more try to get beyond `length` tokens: how many it is, counted from where the row was furthest."""
-        if length > self.furthest:
-            self.furthest, self.tries = length, 0
+    def try_again(self, step: int) -> int:
+        """One more try to get beyond `step`: how many it is, counted from where the row was furthest."""
+        if step > self.furthest:
+            self.furthest, self.tries = step, 0
         self.tries += 1
         return self.tries
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from musiclstm.errors import UserError
+from musiclstm.generation.controls import Controls
 from musiclstm.generation.job import Generated
 from musiclstm.generation.likelihood import token_log_likelihoods
 from musiclstm.generation.limits import Limits
@@ -39,6 +40,7 @@ SWEEPS = 1  # times that each bar of the hole is written anew
 COOLER = 0.5  # of the temperature asked for
 COLDEST = 1e-3  # by which a temperature of 0 is weighed
 NO_LIMIT = Limits(max_tokens=1 << 20)
+GO_WITH = ("key", "pitch_range", "velocity", "chords")  # constraints that hold whatever stands before and after
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,8 @@ class InfillJob:
         made = []
         for each in written:
             score = tokenizer.decode(each.ids)
+            if self.player.plan:
+                score = self.player.plan.finish(score, prompt.step)
             made.append(self._joined(piece, prompt.continued_by(score), start, stop))
         return made, sum(each.tokens for each in written), float(np.mean([each.masked for each in written]))
 
@@ -139,7 +143,7 @@ class InfillJob:
             early = np.flatnonzero(_same(new, note, alone) & (new["start"] < note["end"]))
             if len(early):  # what was kept sounds on: of what begins meanwhile the last comes after it
                 new["start"][early[-1]] = note["end"]
-                new = np.delete(new, early[:-1])
+                new = np.delete(new, early if self.player.plan else early[:-1])  # a chord may forbid it there
         new = new[new["end"] > new["start"]]
         return piece.replace(notes=sort_notes(np.concatenate([kept, new])))
 
@@ -148,6 +152,16 @@ def _same(notes: np.ndarray, note: np.void, alone: bool) -> np.ndarray:
     """Which of `notes` cannot sound while `note` does: those of its track, or of its pitch in it."""
     same: np.ndarray = notes["track"] == note["track"]
     return same if alone else same & (notes["program"] == note["program"]) & (notes["pitch"] == note["pitch"])
+
+
+def check_controls(controls: Controls, infill: str) -> None:
+    """Raises UserError for what cannot be asked of bars between others."""
+    others = [name for name in controls.asked() if name not in GO_WITH]
+    if others:
+        raise UserError(
+            f"{others[0]}= does not go with infill={infill}, which keeps the bars around it as they are: ask for "
+            f"{', '.join(GO_WITH)} there"
+        )
 
 
 def parse_bars(text: str, score: Score) -> tuple[int, int]:

@@ -106,7 +106,8 @@ class Job:
         if not written.ended:
             scores[-1] = close_hanging(scores[-1], (opening.step or 0) if len(scores) == 1 else 0)
         if plan:
-            scores = [plan.finish(score) for score in scores]
+            begins = [opening.step or 0] + [0] * (len(scores) - 1)
+            scores = [plan.finish(*each) for each in zip(scores, begins, strict=True)]
         score, *others = scores
         begin, prompt_end = 0, 0
         if continued is not None:
@@ -129,9 +130,13 @@ class Job:
         limit = limits.last_tick(score, begin)
         first = int(score.notes["start"][0])
         if begin == 0 and limit is not None and first >= limit:
-            score = drop_before(score, first)  # so long a silence leaves no room for music
-            prompt_end = max(prompt_end - first, 0)
-            limit = limits.last_tick(score)
+            if plan:  # its bars are counted from the beginning, so they stay: one of them more
+                lines = score.bar_starts(score.end)
+                limit = int(np.append(lines[lines > first], score.end)[0])
+            else:  # so long a silence leaves no room for music
+                score = drop_before(score, first, room=(limits.last_tick(score, first) or limit) - first)
+                prompt_end = max(prompt_end - first + int(score.notes["start"][0]), 0)
+                limit = limits.last_tick(score)
         ended = written.ended and (limit is None or score.end <= limit)
         if limit is not None:
             score = cut_at(score, limit, keep=begin)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from musiclstm.generation.sampling import check_number, check_whole
-from musiclstm.score import Score
+from musiclstm.score import Score, as_meter
 from musiclstm.tokenizers.grid import LONGEST_BAR
 
 DEFAULT_TOKENS = 8192
@@ -101,13 +101,23 @@ def close_hanging(score: Score, begin: int = 0) -> Score:
     return score.replace(notes=notes)
 
 
-def drop_before(score: Score, tick: int) -> Score:
-    """`score` from `tick` on, which becomes tick 0; no note may begin earlier."""
+def drop_before(score: Score, tick: int, room: int = 1) -> Score:
+    """`score` from `tick` on, which becomes tick 0; no note may begin earlier.
+
+    What is left of the bar there becomes a pickup. If MIDI has no meter for one so long, a little of the silence stays:
+    less than `room` ticks, or else the bar lines are those that the first note tells.
+    """
+    lines = score.bar_starts(score.end + LONGEST_BAR * score.ticks_per_quarter)
+    line, before = int(lines[lines >= tick][0]), int(lines[lines <= tick][-1])
+    denominator = int(score.meters["denominator"][np.searchsorted(score.meters["tick"], tick, "right") - 1])
+    first_bar = 0
+    for start in range(tick, max(before - 1, tick - room), -1):
+        if start == before or as_meter(line - start, score.ticks_per_quarter, denominator) is not None:
+            tick, first_bar = start, 0 if start == before else line - start
+            break
     notes = score.notes.copy()
     notes["start"] -= tick
     notes["end"] -= tick
-    lines = score.bar_starts(score.end + LONGEST_BAR * score.ticks_per_quarter)
-    first_bar = int(lines[lines >= tick][0]) - tick
     return score.replace(
         notes=notes, tempos=_shift(score.tempos, tick), meters=_shift(score.meters, tick), first_bar=first_bar
     )

@@ -227,14 +227,19 @@ class Writing:
         row["tokens"] += own
         row["entropy"] += drawn.entropy
         row["step"], row["bar"] = clock.step, clock.bar
-        over = self._stopped(rows, row, clock)
+        over, mute = self._stopped(rows, row, clock)
         if not player.endless:
             row["ended"] = ended = tokens == EOS
-            over = over | ended
+            over, mute = over | ended, mute & ~ended
         row["live"] = ~over
         self._row[rows] = row
         if self._guarded and np.count_nonzero(crossed):
             self._bar_lines(np.flatnonzero(crossed & ~over), before)
+        for i in np.flatnonzero(mute).tolist() if np.count_nonzero(mute) else ():
+            if self._particles is None:
+                self._go_back(i, 1 << 30)
+            else:
+                self._particles.give_up(int(rows[i]))
 
     def _at_random(self, allowed: np.ndarray, uniform: np.ndarray) -> np.ndarray:
         """Tokens as often as training met each, of those allowed."""
@@ -271,7 +276,7 @@ class Writing:
     def _no_way_on(self, i: int) -> None:
         """Constraints leave the row at place `i` nothing: back to a bar line, further the more often it happens."""
         row = int(self._rows[i])
-        tries = self._past[row].try_again(int(self._tape.lengths[row]))
+        tries = self._past[row].try_again(int(self._row["step"][row]))
         if tries > MOST_TRIES or self._past[row].first is None:
             bar = int(self._row["bar"][row])
             asked = self._player.plan.at_work(bar) if self._player.plan else ""
@@ -326,29 +331,31 @@ class Writing:
             score = self._player.tokenizer.decode(pieces_of(self._ids(row))[0])
             self._row["silent"][row] = not (score.notes["start"] >= (self._opening.step or 0)).any()
 
-    def _stopped(self, rows: np.ndarray, row: np.ndarray, clock: Clock) -> np.ndarray:
-        """Which of `rows`, of which `row` (`ROW`) is changed, have come to a limit: bool, (B,).
+    def _stopped(self, rows: np.ndarray, row: np.ndarray, clock: Clock) -> tuple[np.ndarray, np.ndarray]:
+        """Which of `rows`, of which `row` (`ROW`) is changed, have come to a limit, and which have to begin anew;
+        bool, (B,) each.
 
-        One without any note goes on to its first.
+        One without any note goes on to its first. If constraints hold, its bars are counted and its silence cannot be
+        cut, so it begins anew.
         """
         limits = self._limits
-        music = enough = NEVER
+        music = enough = mute = NEVER
         if limits.max_seconds is not None:
             music = clock.seconds - row["begun_seconds"] >= limits.max_seconds * self._opening.pace
         if limits.max_bars is not None:
             music = music | (clock.bar - row["begun_bars"] >= limits.max_bars)
         if self._stop is not None:
-            return music | (clock.step >= self._stop)
+            return music | (clock.step >= self._stop), mute
         if limits.max_tokens is not None:
             enough = self._tape.lengths.take(rows) >= limits.max_tokens
         stopped = music | enough
         if not np.count_nonzero(stopped):
-            return stopped
+            return stopped, mute
         waits = row["silent"] & stopped
         if self._opening.step is not None:
             waits &= ~music  # later than that no note would be kept
         if not waits.any():
-            return stopped
+            return stopped, mute
         self._listen(rows[waits])
         row["silent"] = self._row["silent"][rows]
         # The limits in bars and seconds then count from the first note on: the silence before it will be cut.
@@ -356,9 +363,11 @@ class Writing:
         row["begun_seconds"] = np.where(late, clock.seconds, row["begun_seconds"])
         row["begun_bars"] = np.where(late, clock.bar, row["begun_bars"])
         silent = waits & row["silent"] & (row["waited"] < MOST_SILENCE)
-        row["waited"] += silent
+        if self._player.plan:
+            mute = silent & music
+        row["waited"] += np.where(mute, self._tape.lengths[rows], silent)
         counted_anew = late & ~enough
-        return stopped & ~silent & ~counted_anew
+        return stopped & ~silent & ~counted_anew, mute
 
     def _ids(self, row: int) -> np.ndarray:
         return np.concatenate([self._opening.ids, self._tape.tokens(row)])

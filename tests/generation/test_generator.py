@@ -14,6 +14,8 @@ import torch
 
 from musiclstm.errors import UserError
 from musiclstm.generation import MusicGenerator, job, load, newest_bundle, writing
+from musiclstm.generation.controls import Plan
+from musiclstm.generation.controls.accounts import PlanState
 from musiclstm.model.bundle import save_bundle
 from musiclstm.tokenizers.vocabulary import BOS, EOS
 from tests.generation.models import NATIVE, favour, make_generator
@@ -64,10 +66,22 @@ def test_silence_is_waited_out(limits: dict[str, Any]) -> None:
         assert piece.tokens > limits.get("max_tokens", 0)
 
 
+@pytest.mark.parametrize("particles", [1, 4])
+def test_under_constraints_a_silent_piece_begins_anew(particles: int) -> None:
+    silent = favour(make_generator("voices"), Rest=6.5, EOS=-99)
+    arguments: dict[str, Any] = {"top_p": None, "particles": particles, "max_bars": 2, "rhythm": "..x.", "meter": "4/4"}
+    for piece in silent.generate_scores(2, seed=2, **arguments):
+        bar = 4 * piece.score.ticks_per_quarter
+        assert set((piece.score.notes["start"] - piece.score.first_bar) % bar) == {bar // 2}
+        assert piece.ids.tolist().count(silent.tokenizer.vocabulary["Rest"]) < 3 * 16 * 4
+
+
 def test_endless_silence_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "MOST_SILENCE", 50)
     with pytest.raises(UserError, match="tokens without a note: give another seed"):
         favour(make_generator("voices"), Rest=99).generate(max_bars=1)
+    with pytest.raises(UserError, match="tokens without a note: give another seed"):
+        favour(make_generator("voices"), Rest=99).generate(max_bars=1, key="C major")
 
 
 def test_a_forgotten_note_is_not_held_to_the_end() -> None:
@@ -221,3 +235,18 @@ def test_features_change_what_is_written() -> None:
         allowed = grammar.allowed(state)
         assert int(logits[0, i].masked_fill(~torch.from_numpy(allowed[0]), -torch.inf).argmax()) == token
         state = grammar.advance(state, np.array([token]))
+
+
+@pytest.mark.parametrize("particles", [1, 4])
+def test_where_no_way_on_is_found_that_is_said(particles: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow = Plan.narrow
+
+    def wall(self: Plan, gstate: Any, pstate: PlanState, allowed: np.ndarray) -> np.ndarray:
+        mask = narrow(self, gstate, pstate, allowed)
+        mask[pstate.clock.bar >= 1] = False
+        return mask
+
+    monkeypatch.setattr(Plan, "narrow", wall)
+    made = favour(make_generator("voices"), Pickup=-99)
+    with pytest.raises(UserError, match="no way was found to go on in bar 2 with key=C major, bars=4 all together"):
+        made.generate(key="C major", bars=4, particles=particles)

@@ -108,6 +108,16 @@ def test_a_silent_opening_is_dropped_with_its_bars() -> None:
     assert dropped.first_bar == 8
 
 
+def test_what_is_left_of_a_silent_opening_is_a_pickup_that_midi_can_say() -> None:
+    piece = Score(make_notes([91], [200], [60]), 24)  # 5 steps before a bar line, and 6 are a sixteenth
+    left = drop_before(piece, 91, room=24)
+    assert (spans(left), left.first_bar) == ([(1, 110)], 6)
+    tight = drop_before(piece, 91)
+    assert (spans(tight), tight.first_bar) == ([(0, 109)], 0)
+    late = drop_before(Score(make_notes([97], [200], [60]), 24), 97, room=24)
+    assert (spans(late), late.first_bar) == ([(1, 104)], 0)
+
+
 def test_finer_ticks_are_the_same_music() -> None:
     tempos, meters = np.array([(0, 500_000), (8, 400_000)], TEMPO), np.array([(0, 3, 4), (15, 2, 4)], METER)
     piece = score((0, 3), (7, 20), tempos=tempos, meters=meters, first_bar=3)

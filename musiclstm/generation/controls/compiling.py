@@ -1,4 +1,4 @@
-"""From what is asked for to the tables of a plan; and what is impossible together, said before anything is written."""
+"""From what is asked for to the tables of a plan."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ import numpy as np
 from musiclstm.errors import UserError
 from musiclstm.generation.controls.fixed import Fixed, fix_notes, with_meters_of
 from musiclstm.generation.controls.plan import Plan
+from musiclstm.generation.controls.possible import rule_out
 from musiclstm.generation.controls.settings import MANY, Density
 from musiclstm.generation.controls.tables import Bars, Tables
 from musiclstm.generation.controls.writers import Writer, make_writer
-from musiclstm.score import DRUMS
 
 if TYPE_CHECKING:
     from musiclstm.generation.controls.reading import Controls
     from musiclstm.tokenizers.base import Tokenizer
 
-NAMES = ["C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"]
 AFTERWARDS = {"tempo", "velocity", "instruments"}  # of those a finished score can still be given what it lacks
 
 
@@ -101,12 +100,13 @@ class Compiler:
                 tables.meters[segment] &= self._meter(value["meter"])
             if not tables.meters[segment].any():
                 raise UserError(
-                    f"{self._said(segment, 'rhythm', 'meter')}: its parts do not fall on steps of the model's grid"
+                    f"{self.said(segment, 'rhythm', 'meter')}: its parts do not fall on steps of the model's grid"
                 )
         self._densities(tables)
-        self._first_bars(tables)
         self._end(tables)
-        tables.rows, tables.pitches = np.stack(self.rows), np.stack(self.pitches)
+        tables.pitches = np.stack(self.pitches)
+        rule_out(self, tables)
+        tables.rows = np.stack(self.rows)
         for segment in range(len(values)):
             rows = tables.rows[self._rows_of(tables, segment)]
             if writer.signatures:
@@ -120,7 +120,7 @@ class Compiler:
             found.append(tables.chord_row[segment].reshape(-1))
         return np.unique(np.concatenate(found))
 
-    def _said(self, segment: int, *names: str) -> str:
+    def said(self, segment: int, *names: str) -> str:
         """Settings as they were given, for a message."""
         bar = self.starts[segment]
         return " and ".join(
@@ -229,65 +229,12 @@ class Compiler:
         tables.fewest = np.array([density.low for density in found.values()])
         tables.most = np.array([density.high for density in found.values()])
         tables.average = np.array([np.nan if d.average is None else d.average for d in found.values()])
-        for segment, value in enumerate(self.values):
-            self._density_fits(tables, segment, value.get("density"), value.get("rhythm"))
-
-    def _density_fits(self, tables: Tables, segment: int, density: Density | None, rhythm: Any) -> None:
-        """Rules out meters whose bars have no room for the notes; raises UserError where none is left."""
-        if density is None:
-            return
-        fewest = density.low if density.average is None else density.average
-        most = density.high if density.average is None else int(density.average)
-        if rhythm is not None and sum(rhythm) > most:
-            raise UserError(
-                f"{self._said(segment, 'density', 'rhythm')}: the rhythm has {sum(rhythm)} notes a bar; allow as many"
-            )
-        at_once = self.writer.at_once(
-            self.values[segment], int(tables.polyphony[segment]), self.pitches[tables.base[segment]]
-        )
-        steps = self.bars.lengths if rhythm is None else np.full(len(self.bars.lengths), sum(rhythm))
-        tables.meters[segment] &= steps * at_once >= fewest
-        if not tables.meters[segment].any():
-            settings = self._said(
-                segment, "density", "rhythm", "polyphony", "instruments", "meter", "key", "pitch_range"
-            )
-            raise UserError(f"{settings}: no bar has room for so many notes; ask for fewer")
-
-    def _first_bars(self, tables: Tables) -> None:
-        """A pickup has the meter of the bar that it leads to, and a first bar with a longer one behind it would be
-        one, for those who read the MIDI file."""
-        pickup, first, second = tables.segments(np.array([-1, 0, 1])).tolist()
-        if pickup != first:
-            tables.meters[pickup] = tables.meters[first]
-        if first == second:
-            return
-        shortest = self.bars.lengths[tables.meters[second]].min()
-        tables.meters[first] &= self.bars.lengths >= shortest
-        if not tables.meters[first].any():
-            raise UserError(
-                f"{self._said(first, 'meter', 'rhythm')} in bar 1 and {self._said(second, 'meter', 'rhythm')} from bar "
-                "2 on: a MIDI file reads a shorter first bar as a pickup; give bar 1 the meter of bar 2"
-            )
 
     def _end(self, tables: Tables) -> None:
         tables.last_bar = self.last_bar
         tables.needs_last_note = self.last_bar is not None
-        if self.controls.get("ending") is None:
-            return
-        assert self.last_bar is not None
-        segment = int(tables.segments(np.array(self.last_bar)))
-        key = self.values[segment]["key"]
-        number = np.arange(128) % 12
-        tables.triad, tables.tonic = np.isin(number, list(key.triad)), number == key.tonic
-        row = int(tables.base[segment])
-        if "chords" in self.values[segment]:
-            turn = (self.last_bar - tables.chord_from[segment]) % tables.cycle[segment]
-            part = tables.parts[segment, turn] - 1
-            row = int(tables.chord_row[segment, turn, part])
-        if self.writer.pitch_tokens is None or set(self.values[segment].get("instruments", ())) == {DRUMS}:
-            raise UserError("ending=tonic needs an instrument that has pitches, and there are only drums: leave it out")
-        if not (self.pitches[row] & tables.tonic).any():
-            raise UserError(
-                f"ending=tonic asks for {NAMES[key.tonic]} at the end, and "
-                f"{self._said(segment, 'key', 'pitch_range', 'chords')} leave none there: change one of them"
-            )
+        if self.controls.get("ending") is not None:
+            assert self.last_bar is not None
+            key = self.values[int(tables.segments(np.array(self.last_bar)))]["key"]
+            number = np.arange(128) % 12
+            tables.triad, tables.tonic = np.isin(number, list(key.triad)), number == key.tonic

@@ -6,22 +6,30 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from musiclstm.score import DRUMS, MAX_TEMPO, TEMPO, Score, changes, sort_notes
+from musiclstm.score import DRUMS, MAX_TEMPO, METER, TEMPO, Score, changes, sort_notes
+
+BEFORE = -2  # all bars that are asked for
 
 if TYPE_CHECKING:
     from musiclstm.generation.controls.reading import Controls
     from musiclstm.tokenizers.base import Tokenizer
 
 
-def finish(controls: Controls, tokenizer: Tokenizer, score: Score) -> Score:
-    """`score`, as decoded or in finer ticks, with what `controls` say of tempo, velocity and instruments."""
+def finish(controls: Controls, tokenizer: Tokenizer, score: Score, begin: int = 0) -> Score:
+    """`score`, as decoded or in finer ticks, with what `controls` say of tempo, velocity and instruments.
+
+    What stands before tick `begin` came from elsewhere and stays as it is.
+    """
     asked = controls.asked()
+    if "meter" in asked:
+        score = _with_meters(controls, score, begin)
     lines = _lines(score)
     if "tempo" in asked:
-        score = score.replace(tempos=_tempos(controls, score, lines))
+        score = score.replace(tempos=_tempos(controls, score, lines, begin))
     if "velocity" in asked or ("instruments" in asked and tokenizer.name != "remi"):
         notes = score.notes.copy()
         bars = np.searchsorted(lines, notes["start"], "right") - 2
+        bars[notes["start"] < begin] = BEFORE
         for part in controls.stretches("velocity"):
             if part.value is not None:
                 mine = _within(bars, part)
@@ -48,14 +56,28 @@ def _within(bars: np.ndarray, part: Any) -> np.ndarray:
     return within
 
 
-def _tempos(controls: Controls, score: Score, lines: np.ndarray) -> np.ndarray:
+def _with_meters(controls: Controls, score: Score, start: int) -> Score:
+    """`score` with the meters asked for in bars that have no tokens, because only what began before sounds there."""
+    for part in controls.stretches("meter"):
+        lines = _lines(score)
+        if part.value is None or part.first + 1 >= len(lines) or lines[part.first + 1] <= start:
+            continue
+        line, meters = int(lines[part.first + 1]), score.meters
+        new = np.array([(line, *part.value.parsed)], METER)
+        score = score.replace(meters=changes(np.concatenate([meters, new])))
+    return score
+
+
+def _tempos(controls: Controls, score: Score, lines: np.ndarray, start: int) -> np.ndarray:
     old = score.tempos
-    found: list[tuple[int, int]] = []
+    found: list[tuple[int, int]] = [(int(tick), int(rate)) for tick, rate in old[old["tick"] < start].tolist()]
     for part in controls.stretches("tempo"):
         if part.first + 1 >= len(lines):
             break
-        begin = max(int(lines[part.first + 1]), 0)
+        begin = max(int(lines[part.first + 1]), start)
         end = None if part.stop is None or part.stop + 1 >= len(lines) else int(lines[part.stop + 1])
+        if end is not None and end <= begin:
+            continue
         if part.value is not None:
             found.append((begin, min(round(60e6 / part.value.parsed), MAX_TEMPO)))
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,16 +10,17 @@ import numpy as np
 
 from musiclstm.errors import UserError
 from musiclstm.general_midi import program_name
+from musiclstm.generation.controls.reading import PICKUP, Controls, Stretch, Value
 from musiclstm.generation.controls.settings import MANY, Notes
-from musiclstm.score import DRUMS, Score
+from musiclstm.generation.controls.theory import pitch_name
+from musiclstm.score import DRUMS, PEDAL, Score, as_meter
 
 if TYPE_CHECKING:
-    from musiclstm.generation.controls.reading import Controls
     from musiclstm.generation.controls.tables import Tables
     from musiclstm.generation.controls.writers import Writer
     from musiclstm.tokenizers.base import Tokenizer
 
-NAMES = ["C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"]
+EXACT = 1e-6  # of a step, for what floats round
 
 
 @dataclass
@@ -118,7 +120,7 @@ class Fixed:
             if which.any():
                 i = int(which.argmax())
                 bar = int(bars[i])
-                what = f"{NAMES[self.pitch[i] % 12]}{self.pitch[i] // 12 - 1}"
+                what = pitch_name(int(self.pitch[i]))
                 if names == "instruments":
                     what += f" of {program_name(int(self.program[i]))}"
                 raise UserError(
@@ -152,31 +154,81 @@ def fix_notes(controls: Controls, tokenizer: Tokenizer, writer: Writer) -> Fixed
     reason = tokenizer.admits(score)
     if reason is not None:
         raise UserError(f"notes={notes.name} has {reason}, which this model ({tokenizer.describe()}) cannot say")
+    score = score.replace(pedals=np.zeros(0, PEDAL))  # the notes are to end where they end
     kept = tokenizer.quantise(score)
+    _check_exact(notes.name, score, kept, tokenizer, writer)
     return Fixed(notes.name, kept, None if voice is None else voice - 1, kept.first_bar)
+
+
+def _check_exact(name: str, score: Score, kept: Score, tokenizer: Tokenizer, writer: Writer) -> None:
+    """Raises UserError where `kept`, the notes of `score` as a tokenizer keeps them, are not the same notes."""
+    told = f"which this model ({tokenizer.describe()}) cannot say exactly: change it or leave it out"
+    denominator = int(score.meters["denominator"][0])
+    if kept.first_bar and as_meter(kept.first_bar, kept.ticks_per_quarter, denominator) is None:
+        raise UserError(f"notes={name} begins with a pickup of no whole number of 128ths, {told}")
+    part = ["pitch", "program"] if tokenizer.name == "remi" else ["pitch"]
+    left = Counter(zip(kept.notes["start"], kept.notes["end"], *(kept.notes[each] for each in part), strict=True))
+    exact = [_in_steps(score, kept, score.notes[time], writer.in_seconds) for time in ("start", "end")]
+    start, end = (np.floor(times + 0.5).astype(np.int64) for times in exact)
+    near = 0.5 if writer.in_seconds else 0.0  # a performance may be 5 ms off
+    off = sum(np.abs(times - np.floor(times + 0.5)) > near + EXACT for times in exact)
+    lines = score.bar_starts(score.end + 1)
+    for i, note in enumerate(score.notes):
+        key = (start[i], end[i], *note[part])
+        left[key] -= 1
+        if not off[i] and left[key] >= 0:
+            continue
+        same = (score.notes["pitch"] == note["pitch"]) & (start <= end[i]) & (end >= start[i])
+        if note["program"] == DRUMS and DRUMS not in kept.notes["program"]:
+            why = "is one of the drums"
+        elif off[i]:
+            why = "does not begin and end on the model's steps"
+        elif end[i] <= start[i]:
+            why = "is shorter than the model's step"
+        elif same.sum() > 1:
+            why = "touches or overlaps another of its pitch"
+        else:
+            why = "has a length that the model does not know"
+        bar = int(np.searchsorted(lines, note["start"], "right")) - (score.first_bar > 0)
+        raise UserError(f"notes={name}: {pitch_name(int(note['pitch']))} in bar {bar} {why}, {told}")
+
+
+def _in_steps(score: Score, kept: Score, ticks: np.ndarray, in_seconds: bool) -> np.ndarray:
+    """Ticks of `score` in the steps of `kept`, not rounded: float64."""
+    if in_seconds:
+        return kept.ticks(score.seconds(ticks))
+    return ticks * (kept.ticks_per_quarter / score.ticks_per_quarter)
 
 
 def with_meters_of(controls: Controls, fixed: Fixed, in_seconds: bool) -> Controls:
     """`controls` with the meters of the notes where none is asked for: the bars are then those of the notes."""
-    from musiclstm.generation.controls.reading import PICKUP, Stretch, Value
-
     if in_seconds:
         return controls
-    own = [(tick, Value((int(n), int(d)), f"{n}/{d}")) for tick, n, d in fixed.score.meters.tolist()]
     if "meter" not in controls.asked():
-        lines = fixed.score.bar_starts(fixed.score.end + 1)
-        offset = 1 if fixed.score.first_bar else 0
-        firsts = [PICKUP] + [int(np.searchsorted(lines, tick)) - offset for tick, _ in own[1:]]
-        parts = [
-            Stretch(first, stop, value)
-            for first, stop, (_, value) in zip(firsts, [*firsts[1:], None], own, strict=True)
-        ]
-    else:
-        parts = [part if part.value else part._replace(value=own[0][1]) for part in controls.stretches("meter")]
-        length = parts[0].value
-        assert length is not None
-        n, d = length.parsed
-        if fixed.pickup >= n * 4 * fixed.score.ticks_per_quarter // d:
-            fixed.pickup = 0
+        return in_meters_of(controls, fixed.score)
+    _, n, d = fixed.score.meters[0].tolist()
+    own = Value((n, d), f"{n}/{d}")
+    parts = [part if part.value else part._replace(value=own) for part in controls.stretches("meter")]
+    length = parts[0].value
+    assert length is not None
+    n, d = length.parsed
+    if fixed.pickup >= n * 4 * fixed.score.ticks_per_quarter // d:
+        fixed.pickup = 0
+    return _in_meters(controls, parts)
+
+
+def in_meters_of(controls: Controls, score: Score) -> Controls:
+    """`controls` with the meters of `score`."""
+    own = [(tick, Value((int(n), int(d)), f"{n}/{d}")) for tick, n, d in score.meters.tolist()]
+    lines = score.bar_starts(score.end + 1)
+    offset = 1 if score.first_bar else 0
+    firsts = [PICKUP] + [int(np.searchsorted(lines, tick)) - offset for tick, _ in own[1:]]
+    parts = [
+        Stretch(first, stop, value) for first, stop, (_, value) in zip(firsts, [*firsts[1:], None], own, strict=True)
+    ]
+    return _in_meters(controls, parts)
+
+
+def _in_meters(controls: Controls, parts: list[Stretch]) -> Controls:
     whole = {name: value for name, value in controls.whole.items() if name != "meter"}
     return replace(controls, whole=whole, sections={**controls.sections, "meter": parts})

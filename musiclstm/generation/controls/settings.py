@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from math import ceil, floor
 from typing import Any, NamedTuple
 
 from musiclstm.errors import UserError
@@ -38,17 +37,6 @@ class Density:
     low: int = 0
     high: int = MANY
     average: float | None = None
-
-    @property
-    def tolerance(self) -> float:
-        return max(1.0, (self.average or 0) / 2)
-
-    def bounds(self, bars: int, before: int) -> tuple[int, int]:
-        """The fewest and most notes of the bar after `bars` bars with `before` notes."""
-        if self.average is None:
-            return self.low, self.high
-        middle = self.average * (bars + 1) - before
-        return max(0, ceil(middle - self.tolerance - 1e-9)), floor(middle + self.tolerance + 1e-9)
 
 
 @dataclass(frozen=True)

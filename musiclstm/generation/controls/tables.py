@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -81,8 +80,7 @@ class Tables:
     polyphony: np.ndarray = field(default_factory=lambda: np.full(1, MANY))
     meters: np.ndarray = field(default_factory=lambda: np.ones((1, 1), bool))  # (S, M)
     repeat: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))
-    density: list[dict[str, Any]] = field(default_factory=list)
-    density_of: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))  # (S,): index of `density`
+    density_of: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))  # (S,): index of the four below
     fewest: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))  # (D,)
     most: np.ndarray = field(default_factory=lambda: np.full(1, MANY))
     average: np.ndarray = field(default_factory=lambda: np.full(1, np.nan))

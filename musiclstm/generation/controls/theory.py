@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from musiclstm.errors import UserError
 
+NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 LETTERS = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
 SCALES: dict[str, tuple[int, ...]] = {
     "major": (0, 2, 4, 5, 7, 9, 11),
@@ -113,3 +114,8 @@ def parse_pitch(text: str) -> int | None:
     else:
         return None
     return pitch if 0 <= pitch <= 127 else None
+
+
+def pitch_name(pitch: int) -> str:
+    """The name of a MIDI number: C4 for 60."""
+    return f"{NAMES[pitch % 12]}{pitch // 12 - 1}"

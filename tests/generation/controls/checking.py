@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import ceil, floor
 from typing import Any
 
 import numpy as np
 
 from musiclstm.generation.controls import Controls
+from musiclstm.generation.controls.settings import Density
 from musiclstm.score import DRUMS, Score
 
 
@@ -20,6 +22,14 @@ def in_force(controls: Controls, name: str, bar: int) -> Any:
 def meter_at(score: Score, tick: int) -> tuple[int, int]:
     i = int(np.searchsorted(score.meters["tick"], tick, "right")) - 1
     return int(score.meters["numerator"][i]), int(score.meters["denominator"][i])
+
+
+def bounds(density: Density, bars: int, before: int) -> tuple[int, int]:
+    """The fewest and most notes of the bar after `bars` bars with `before` notes."""
+    if density.average is None:
+        return density.low, density.high
+    middle, tolerance = density.average * (bars + 1) - before, max(1.0, density.average / 2)
+    return max(0, ceil(middle - tolerance - 1e-9)), floor(middle + tolerance + 1e-9)
 
 
 def check(controls: Controls, score: Score, *, in_seconds: bool = False, drums: bool = False) -> list[str]:
@@ -91,7 +101,7 @@ def check(controls: Controls, score: Score, *, in_seconds: bool = False, drums: 
         if density is not None:
             part = next(p for p in controls.stretches("density") if p.first <= bar and (p.stop is None or bar < p.stop))
             first = max(part.first, 0)
-            low, high = density.bounds(bar - first, int(count[first:bar].sum()))
+            low, high = bounds(density, bar - first, int(count[first:bar].sum()))
             if count[bar] > high or (count[bar] < low and not final):
                 wrong.append(f"density: {count[bar]} in bar {bar}, not {low} to {high}")
         rhythm = in_force(controls, "rhythm", bar)

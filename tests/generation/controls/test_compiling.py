@@ -9,13 +9,14 @@ import pytest
 
 from musiclstm.errors import UserError
 from musiclstm.generation.controls import read_controls
-from musiclstm.score import DRUMS, METER, Score, make_notes
+from musiclstm.score import DRUMS, METER, PEDAL, Score, make_notes
 from musiclstm.tokenizers.base import Tokenizer
 from musiclstm.tokenizers.frames import Frames
 from musiclstm.tokenizers.performance import Performance
 from musiclstm.tokenizers.remi import Remi
 from musiclstm.tokenizers.voices import Voices
 
+MELODY = Voices(num_voices=1)
 VOICES, FRAMES, PERFORMANCE, REMI = Voices(num_voices=2), Frames(), Performance(), Remi()
 TUNE = Score(make_notes([0, 480, 960], [480, 960, 1920], [60, 62, 66]))
 
@@ -53,9 +54,29 @@ def plan(tokenizer: Tokenizer, met: np.ndarray | None = None, **settings: Any) -
         (REMI, {"notes": TUNE, "instruments": "violin"}, "Acoustic Grand Piano"),
         (FRAMES, {"notes": TUNE, "rhythm": "x.x."}, "D4 in bar 1 does not keep to the rhythm"),
         (FRAMES, {"notes": TUNE, "density": "1-2"}, "does not keep to the density"),
-        (FRAMES, {"notes": Score(make_notes([0, 5000], [480, 5400], [60, 62])), "bars": 2}, "beyond the last bar"),
+        (FRAMES, {"notes": Score(make_notes([0, 4800], [480, 5400], [60, 62])), "bars": 2}, "beyond the last bar"),
         (REMI, {"key": "C", "chords": "C G", "bars": 4, "ending": "tonic"}, "ending=tonic asks for C at the end"),
         (REMI, {"key": "C", "bars": 4, "ending": "tonic", "instruments": "drums"}, "only drums"),
+        (REMI, {"key": "C", "chords": "C G", "bars": 4, "ending": "tonic", "rhythm": "x.x....x", "meter": "4/4"}, None),
+        (FRAMES, {"pitch_range": "60-60", "rhythm": "xx..xx..xx..xx..", "meter": "4/4"}, "of a single pitch; allow"),
+        (FRAMES, {"pitch_range": "60-60", "rhythm": "x.x.x.x.x.x.x.x.", "meter": "4/4"}, None),
+        (VOICES, {"pitch_range": "60-60", "rhythm": "xx..xx..xx..xx..", "meter": "4/4"}, None),
+        (MELODY, {"pitch_range": "60-60", "rhythm": "xxxx", "no_repeat": 1, "bars": 3}, "no more than 1 bars differ"),
+        (MELODY, {"pitch_range": "60-60", "rhythm": "xxxx", "no_repeat": 1}, None),
+        (MELODY, {"pitch_range": "60-61", "rhythm": "xxxx", "no_repeat": 9, "bars": 12}, None),
+        (
+            MELODY,
+            {"pitch_range": "60-61", "rhythm": "xxxx", "no_repeat": 16, "bars": 18},
+            "no more than 16 bars differ",
+        ),
+        (VOICES, {"pitch_range": "60-60", "rhythm": "x..", "no_repeat": 3, "bars": 5}, "no more than 3 bars differ"),
+        (REMI, {"pitch_range": "60-60", "rhythm": "x..", "no_repeat": 2, "bars": 4}, None),  # for it has drums
+        (
+            REMI,
+            {"pitch_range": "60-60", "instruments": "flute, oboe", "rhythm": "x..", "no_repeat": 2, "bars": 4},
+            "no more than 1 bars differ",
+        ),
+        (FRAMES, {"pitch_range": "60-62", "rhythm": "x...", "density": "3-3"}, None),
     ],
 )
 def test_impossible_settings(tokenizer: Tokenizer, settings: dict[str, Any], message: str | None) -> None:
@@ -65,6 +86,39 @@ def test_impossible_settings(tokenizer: Tokenizer, settings: dict[str, Any], mes
     with pytest.raises(UserError, match=message) as raised:
         plan(tokenizer, **settings)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "notes", "message"),
+    [
+        (FRAMES, [(0, 480, 60), (480, 960, 60)], "C4 in bar 1 touches or overlaps another of its pitch"),
+        (VOICES, [(0, 480, 60), (480, 960, 60)], None),
+        (REMI, [(0, 480, 60), (240, 960, 60)], "C4 in bar 1 touches or overlaps"),
+        (REMI, [(0, 480, 60), (0, 480, 60)], "C4 in bar 1 touches or overlaps"),
+        (REMI, [(0, 480, 60), (1925, 2880, 61)], "C#4 in bar 2 does not begin and end on the model's steps"),
+        (FRAMES, [(0, 490, 60)], "C4 in bar 1 does not begin and end"),
+        (VOICES, [(0, 490, 60)], "C4 in bar 1 does not begin and end"),
+        (REMI, [(0, 480 * 300, 60)], "C4 in bar 1 has a length that the model does not know"),
+        (PERFORMANCE, [(0, 485, 60), (490, 960, 62)], None),  # 2 ms from the nearest steps
+        (PERFORMANCE, [(0, 480, 60), (960, 961, 61)], "C#4 in bar 1 is shorter than the model's step"),
+        (PERFORMANCE, [(0, 480, 60), (470, 961, 60)], "C4 in bar 1 touches or overlaps"),
+    ],
+)
+def test_given_notes_that_a_model_cannot_say(
+    tokenizer: Tokenizer, notes: list[tuple[int, int, int]], message: str | None
+) -> None:
+    start, end, pitch = zip(*notes, strict=True)
+    given = Score(make_notes(start, end, pitch))
+    if message is None:
+        assert plan(tokenizer, notes=given).bars == 1
+        return
+    with pytest.raises(UserError, match=rf"notes=\(a score\): {message}.* cannot say exactly"):
+        plan(tokenizer, notes=given)
+
+
+def test_given_notes_end_where_they_end_and_not_where_a_pedal_does() -> None:
+    held = Score(make_notes([0], [480], [60]), pedals=np.array([(0, 1900, 0)], PEDAL))
+    assert plan(PERFORMANCE, notes=held).fixed.end.tolist() == [50]
 
 
 def test_only_what_the_model_met_may_be_asked_for() -> None:
@@ -143,3 +197,11 @@ def test_density_steers_softly() -> None:
     assert bias.shape == (2, len(REMI.vocabulary))
     assert bias.dtype == np.float32
     assert plan(REMI, key="C").bias(g, plan(REMI, key="C").start(2)) is None
+
+
+def test_meters_hold_in_bars_in_which_notes_only_sound_on() -> None:
+    held = Score(make_notes([0], [6 * 960], [60]), meters=np.array([(0, 2, 4)], METER))
+    finished = plan(REMI, meter={"1-2": "2/4", "3-": "3/4"}).finish(held)
+    assert finished.meters.tolist() == [(0, 2, 4), (2 * 960, 3, 4)]
+    short = Score(make_notes([0], [960], [60]), meters=np.array([(0, 2, 4)], METER))
+    assert plan(REMI, meter={"1-2": "2/4", "3-": "3/4"}).finish(short).meters.tolist() == [(0, 2, 4)]

@@ -15,8 +15,9 @@ from musiclstm.tokenizers.grammar import Clock
 from musiclstm.tokenizers.vocabulary import EOS, Vocabulary
 
 if TYPE_CHECKING:
+    from musiclstm.generation.controls.accounts import PlanState
     from musiclstm.generation.controls.fixed import Fixed
-    from musiclstm.generation.controls.plan import Plan, PlanState
+    from musiclstm.generation.controls.plan import Plan
     from musiclstm.generation.controls.tables import Tables
 
 NONE = range(0)
@@ -34,6 +35,8 @@ class Writer(ABC):
     """Of a tokenizer that has a fixed number of voices, else 0."""
     doubles = False
     """Whether one pitch may begin twice at a step."""
+    joins = False
+    """Whether a pitch cannot begin at one step after another."""
     fills = False
     """Whether its pieces last to the end of their last step, so that something has to sound there."""
     signatures: range = NONE
@@ -85,9 +88,14 @@ class Writer(ABC):
     def _at_once(self) -> np.ndarray:
         """How many notes can begin at each of many steps, (S,)."""
 
-    def at_once(self, value: dict[str, Any], polyphony: int, pitches: np.ndarray) -> int:
-        """The same under a segment's values, of which `pitches` (128,) may begin."""
+    def at_once(self, value: dict[str, Any], polyphony: int, pitches: np.ndarray, apart: bool = False) -> int:
+        """The same under a segment's values, of which `pitches` (128,) may begin; `apart`: at steps that need not
+        follow each other."""
         return min(polyphony, int(pitches.sum()))
+
+    def may_drum(self, value: dict[str, Any]) -> bool:
+        """Whether under a segment's values there may be drums, which nothing limits."""
+        return False
 
     @abstractmethod
     def clock(self, g: Any) -> Clock:

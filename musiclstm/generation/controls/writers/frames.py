@@ -11,14 +11,17 @@ from musiclstm.generation.controls.tables import Bars
 from musiclstm.generation.controls.writers.base import PITCHES, GridWriter
 
 if TYPE_CHECKING:
+    from musiclstm.generation.controls.accounts import PlanState
     from musiclstm.generation.controls.fixed import Fixed
-    from musiclstm.generation.controls.plan import Plan, PlanState
+    from musiclstm.generation.controls.plan import Plan
     from musiclstm.generation.controls.tables import Tables
     from musiclstm.tokenizers.frames import Frames
 
 
 class FramesWriter(GridWriter):
     """See `Writer`."""
+
+    joins = True
 
     def __init__(self, tokenizer: Frames) -> None:
         super().__init__(tokenizer.vocabulary)
@@ -45,8 +48,8 @@ class FramesWriter(GridWriter):
         # A pitch cannot begin in one frame after another: half of them always can.
         return np.maximum(self.tables.pitches[self.tables.base].sum(1) // 2, 1)
 
-    def at_once(self, value: dict[str, Any], polyphony: int, pitches: np.ndarray) -> int:
-        return min(polyphony, max(int(pitches.sum()) // 2, 1))
+    def at_once(self, value: dict[str, Any], polyphony: int, pitches: np.ndarray, apart: bool = False) -> int:
+        return min(polyphony, int(pitches.sum()) if apart else max(int(pitches.sum()) // 2, 1))
 
     def begins(self, g: Any, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         pitch = tokens - self.pitch.start

@@ -16,8 +16,9 @@ from musiclstm.tokenizers.performance_grammar import BAR
 from musiclstm.tokenizers.vocabulary import EOS
 
 if TYPE_CHECKING:
+    from musiclstm.generation.controls.accounts import Owed, PlanState
     from musiclstm.generation.controls.fixed import Fixed
-    from musiclstm.generation.controls.plan import Owed, Plan, PlanState
+    from musiclstm.generation.controls.plan import Plan
     from musiclstm.generation.controls.tables import Tables
     from musiclstm.tokenizers.performance import Performance
 
@@ -77,8 +78,11 @@ class PerformanceWriter(Writer):
     def meter(self, g: Any) -> np.ndarray:
         return np.zeros(len(g.last), np.int64)
 
-    def at_once(self, value: dict[str, Any], polyphony: int, pitches: np.ndarray) -> int:
+    def at_once(self, value: dict[str, Any], polyphony: int, pitches: np.ndarray, apart: bool = False) -> int:
         return min(MANY if self.drums else polyphony, int(pitches.sum()))
+
+    def may_drum(self, value: dict[str, Any]) -> bool:
+        return self.drums
 
     def begins(self, g: Any, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         begins = (tokens >= self.on.start) & (tokens < self.on.stop)
@@ -138,10 +142,9 @@ class PerformanceWriter(Writer):
                 same = plan.repeats(p, p.mark[:, None] + plan.marks(p.clock.position))
                 free &= ~(same & top & (p.later == 0)[:, None])
         free &= (room > 0)[:, None]
-        on &= free
         if due is not None:
-            self._give(g, p, due, step, allowed, mask)
-            free |= due
+            free = self._give(g, p, due, step, free, allowed, mask)
+        on &= free
         quiet = ~self.loud[p.segment, g.velocity]
         if np.count_nonzero(quiet):
             on &= ~quiet[:, None]
@@ -191,29 +194,31 @@ class PerformanceWriter(Writer):
         return some
 
     def _give(
-        self, g: Any, p: PlanState, due: np.ndarray, step: np.ndarray, allowed: np.ndarray, mask: np.ndarray
-    ) -> None:
-        """The notes that have to begin or end now, and those that must not end yet."""
+        self, g: Any, p: PlanState, due: np.ndarray, step: np.ndarray, free: np.ndarray, allowed: np.ndarray,
+        mask: np.ndarray,
+    ) -> np.ndarray:  # fmt: skip
+        """The notes that have to begin or end now, and those that must not end yet. Returns which pitches may begin,
+        of those that are `free` to and those that have to; (B, 128) bool."""
         mask[:, self.off] &= ~self.held.take(step, 0)
         first = g.struck < 0
         ends = g.sounding & (self.stops.take(step, 0) | self.starts.take(step, 0)) & first[:, None]
         ending, begins = ends.any(1), due.any(1)
         waits = ending | begins
         if not np.count_nonzero(waits):
-            return
+            return free
         mask[:, self.shift] &= ~waits[:, None]
         mask[:, EOS] &= ~waits
         if np.count_nonzero(ending):
             mask[:, self.off] &= ~ending[:, None] | (ends.argmax(1)[:, None] >= PITCHES)
-            mask[:, self.on] &= ~ending[:, None]
-            mask[:, self.velocity] &= ~ending[:, None]
+            free = free & ~ending[:, None]
         begins &= ~ending
         if np.count_nonzero(begins):
             lowest = due.argmax(1)
             has_room = self.tables.polyphony.take(p.segment) > g.polyphony
-            mask[:, self.on] &= ~begins[:, None] | (lowest[:, None] >= PITCHES)
             place = (lowest[:, None] == PITCHES) & (begins & has_room)[:, None]
+            free = (free & (~begins[:, None] | (lowest[:, None] >= PITCHES))) | (place & ~g.sounding)
             mask[:, self.on] |= place & allowed[:, self.on]
+        return free
 
     def _move(self, plan: Plan, g: Any, p: PlanState, owed: Owed, mask: np.ndarray) -> None:
         """How far time may go on, and whether the piece may end."""

@@ -17,8 +17,9 @@ from musiclstm.tokenizers.remi_grammar import phases
 from musiclstm.tokenizers.remi_tables import BEATS
 
 if TYPE_CHECKING:
+    from musiclstm.generation.controls.accounts import PlanState
     from musiclstm.generation.controls.fixed import Fixed
-    from musiclstm.generation.controls.plan import Plan, PlanState
+    from musiclstm.generation.controls.plan import Plan
     from musiclstm.generation.controls.tables import Tables
     from musiclstm.tokenizers.remi import Remi
 
@@ -92,9 +93,12 @@ class RemiWriter(Writer):
         meter: np.ndarray = g.meter
         return meter
 
-    def at_once(self, value: dict[str, Any], polyphony: int, pitches: np.ndarray) -> int:
+    def at_once(self, value: dict[str, Any], polyphony: int, pitches: np.ndarray, apart: bool = False) -> int:
         programs = set(value.get("instruments", np.flatnonzero(self.programs_met)))
         return MANY if DRUMS in programs else min(polyphony, int(pitches.sum()) * len(programs))
+
+    def may_drum(self, value: dict[str, Any]) -> bool:
+        return DRUMS in value.get("instruments", np.flatnonzero(self.programs_met))
 
     def begins(self, g: Any, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         pitched = (tokens >= self.pitch.start) & (tokens < self.pitch.stop)

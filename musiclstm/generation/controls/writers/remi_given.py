@@ -10,8 +10,8 @@ from musiclstm.generation.controls.settings import MANY
 from musiclstm.score import DRUMS
 
 if TYPE_CHECKING:
+    from musiclstm.generation.controls.accounts import PlanState
     from musiclstm.generation.controls.fixed import Fixed
-    from musiclstm.generation.controls.plan import PlanState
     from musiclstm.generation.controls.tables import Tables
     from musiclstm.generation.controls.writers.remi import RemiWriter
 

@@ -10,8 +10,9 @@ from musiclstm.generation.controls.settings import MANY
 from musiclstm.generation.controls.writers.remi_places import RemiPlaces
 
 if TYPE_CHECKING:
+    from musiclstm.generation.controls.accounts import PlanState
     from musiclstm.generation.controls.fixed import Fixed
-    from musiclstm.generation.controls.plan import Plan, PlanState
+    from musiclstm.generation.controls.plan import Plan
     from musiclstm.generation.controls.tables import Tables
     from musiclstm.generation.controls.writers.remi import RemiWriter
 

@@ -11,7 +11,8 @@ from musiclstm.generation.controls.writers.remi_given import RemiGiven
 from musiclstm.tokenizers.vocabulary import EOS
 
 if TYPE_CHECKING:
-    from musiclstm.generation.controls.plan import Plan, PlanState
+    from musiclstm.generation.controls.accounts import PlanState
+    from musiclstm.generation.controls.plan import Plan
 
 
 class RemiPlaces(RemiGiven):

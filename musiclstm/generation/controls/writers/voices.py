@@ -11,8 +11,9 @@ from musiclstm.generation.controls.tables import Bars
 from musiclstm.generation.controls.writers.base import GridWriter, hush
 
 if TYPE_CHECKING:
+    from musiclstm.generation.controls.accounts import PlanState
     from musiclstm.generation.controls.fixed import Fixed
-    from musiclstm.generation.controls.plan import Plan, PlanState
+    from musiclstm.generation.controls.plan import Plan
     from musiclstm.generation.controls.tables import Tables
     from musiclstm.tokenizers.voices import Voices
 
@@ -54,7 +55,7 @@ class VoicesWriter(GridWriter):
     def _at_once(self) -> np.ndarray:
         return np.full(len(self.tables.base), self.num_voices)
 
-    def at_once(self, value: dict[str, Any], polyphony: int, pitches: np.ndarray) -> int:
+    def at_once(self, value: dict[str, Any], polyphony: int, pitches: np.ndarray, apart: bool = False) -> int:
         return min(polyphony, self.num_voices)
 
     def begins(self, g: Any, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
