@@ -109,7 +109,7 @@ def _files(corpus: Corpus) -> list[MusicFile]:
     if not paths:
         raise UserError(f"{folder}: none of the {corpus.title} here; install a music21 that has its corpus")
     paths.sort(key=lambda path: (corpus.extensions.index(path.suffix), path.name))
-    return [MusicFile(path, f"{corpus.folder}/{path.name}", path.stem) for path in paths]
+    return [MusicFile(str(path), f"{corpus.folder}/{path.name}", path.stem) for path in paths]
 
 
 def _read_and_write(read: Callable[[Path], list[Score]], folder: Path, file: MusicFile, content: bytes) -> Music:

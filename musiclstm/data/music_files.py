@@ -18,21 +18,29 @@ MAX_BYTES = 64 << 20  # of a file: more than any music, and little enough to rea
 
 @dataclass(frozen=True)
 class MusicFile:
-    """A file to read: `source` is its path as the store gives it, `name` what its piece is called."""
+    """A file to read: `source` is its path as the store gives it, `name` what its piece is called.
 
-    path: Path
+    Where it lies is a string: a `Path` takes longer to make than the rest, in this process and in the one that reads.
+    """
+
+    location: str
     source: str
     name: str
 
     @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return Path(self.location)
+
+    @property
     def notation(self) -> bool:
         """Whether it is notation, which music21 reads, and not MIDI."""
-        return self.path.suffix.lower() in NOTATION_EXTENSIONS
+        return os.path.splitext(self.location)[1].lower() in NOTATION_EXTENSIONS
 
     def stamp(self) -> tuple[int, int]:
         """Size in bytes and time of change in nanoseconds; (-1, -1) where the file cannot be reached."""
         try:
-            found = os.stat(self.path)
+            found = os.stat(self.location)
         except OSError:
             return -1, -1
         return found.st_size, found.st_mtime_ns
@@ -40,13 +48,13 @@ class MusicFile:
     def content(self) -> bytes:
         """The bytes of the file. Raises FileError where it is not a file that can be opened, or too large."""
         try:
-            found = os.stat(self.path)
+            found = os.stat(self.location)
             if not stat.S_ISREG(found.st_mode):
                 raise FileError("not a file but something else, such as a pipe or a folder", kind="damaged")
             if found.st_size > MAX_BYTES:
                 size = f"{found.st_size / 2**20:,.0f} MB"
                 raise FileError(f"a file of {size}, where music takes {MAX_BYTES >> 20} at most", kind="limit")
-            with open(self.path, "rb") as file:
+            with open(self.location, "rb") as file:
                 return file.read(found.st_size)
         except OSError as error:
             raise FileError(f"cannot be opened ({error.strerror or error})", kind="damaged") from None
@@ -75,7 +83,7 @@ class FolderFiles(Sequence[MusicFile]):
             return [self[i] for i in range(*index.indices(len(self)))]
         index = range(len(self))[index]
         source = os.fsdecode(bytes(self._paths[self._ends[index] : self._ends[index + 1]]))
-        return MusicFile(self.root / source, source, source)
+        return MusicFile(os.path.join(self.root, source), source, source)
 
 
 def find_files(path: str | os.PathLike[str]) -> Sequence[MusicFile]:
@@ -87,7 +95,7 @@ def find_files(path: str | os.PathLike[str]) -> Sequence[MusicFile]:
     if root.is_file():
         if root.suffix.lower() not in EXTENSIONS:
             raise UserError(f"{path}: not a music file; give one that ends in {', '.join(EXTENSIONS)}, or a folder")
-        return [MusicFile(root, root.name, root.name)]
+        return [MusicFile(str(root), root.name, root.name)]
     if not root.is_dir():
         raise UserError(f"{path}: no such folder; give the path of a folder with music")
     files = FolderFiles(root, _walk(root))
