@@ -10,7 +10,7 @@ from musiclstm.data.keys import find_key
 from musiclstm.score import DRUMS, Score
 
 _MASK = DRUMS // 8 + 1  # bytes that hold a bit for each program and one for drums
-_PITCH_CLASS = np.arange(256) % 12
+_NEAR = 12  # notes after one that are compared with it one by one: most have ended by then
 
 FACTS = np.dtype(
     [
@@ -32,6 +32,8 @@ FACTS = np.dtype(
         ("programs", "u1", (_MASK,)),  # which occur, a bit each, DRUMS last: `unpack_programs`
     ]
 )
+_OF_TEMPOS = ("tempos", "bpm_lowest", "bpm_highest", "seconds", "bpm")
+_OF_METERS = ("meters", "numerator", "denominator")
 
 
 def facts(score: Score) -> np.ndarray:
@@ -56,17 +58,17 @@ def facts_of(scores: Sequence[Score]) -> np.ndarray:
     rows["notes"], rows["tracks"] = counts, 1
     if track.any():
         rows["tracks"] = [np.count_nonzero(np.bincount(each)) for each in np.split(track, first[1:])]
-    piece = np.repeat(np.arange(len(rows)), counts)
-    occur = np.zeros((len(rows), 8 * _MASK), bool)
-    occur[piece, program] = True
-    rows["programs"] = np.packbits(occur, axis=1)
-    for i, last in enumerate(np.maximum.reduceat(end, first).tolist()):
-        _tempo(rows[i : i + 1], scores[i], last)
-        _meter(rows[i : i + 1], scores[i], last)
+    rows["programs"] = _programs(program, first, counts)
+    lasts = np.maximum.reduceat(end, first).tolist()
+    tempos = [_tempo(score, last) for score, last in zip(scores, lasts, strict=True)]
+    meters = [_meter(score, last) for score, last in zip(scores, lasts, strict=True)]
+    for names, columns in ((_OF_TEMPOS, tempos), (_OF_METERS, meters)):
+        for name, column in zip(names, zip(*columns, strict=True), strict=True):
+            rows[name] = column
     if drums.any():
         rest = np.flatnonzero(~drums)
-        start, end, pitch, piece = start[rest], end[rest], pitch[rest], piece[rest]
-        pitched = np.bincount(piece, minlength=len(rows))
+        start, end, pitch = start[rest], end[rest], pitch[rest]
+        pitched = counts - np.add.reduceat(drums, first, dtype=np.int64)
         rows["drums"] = (counts - pitched) / counts
     some = np.flatnonzero(pitched)
     if len(some):
@@ -74,8 +76,10 @@ def facts_of(scores: Sequence[Score]) -> np.ndarray:
         rows["lowest"][some] = np.minimum.reduceat(pitch, first)
         rows["highest"][some] = np.maximum.reduceat(pitch, first)
         rows["polyphony"][some] = _most_at_once(start, end, first)
-    lasting = np.bincount(piece * 12 + _PITCH_CLASS[pitch], end - start, 12 * len(rows))
-    rows["key"] = [find_key(each) for each in lasting.reshape(-1, 12)]
+    lasting = np.zeros((len(rows), 11 * 12))
+    apart = np.repeat(np.arange(0, 128 * len(rows), 128), pitched)
+    lasting[:, :128] = np.bincount(apart + pitch, end - start, 128 * len(rows)).reshape(-1, 128)
+    rows["key"] = [find_key(each) for each in lasting.reshape(-1, 11, 12).sum(1)]
     return rows
 
 
@@ -84,41 +88,64 @@ def unpack_programs(masks: np.ndarray) -> np.ndarray:
     return np.unpackbits(masks, axis=-1)[..., : DRUMS + 1].astype(bool)
 
 
-def _tempo(row: np.ndarray, score: Score, last: int) -> None:
+def _programs(program: np.ndarray, first: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The column `programs` of pieces that begin at `first`."""
+    occur = np.zeros((len(first), 8 * _MASK), bool)
+    one, other = np.minimum.reduceat(program, first), np.maximum.reduceat(program, first)
+    if (one == other).all():  # as of most, which is told sooner
+        occur[np.arange(len(first)), one] = True
+    else:
+        occur[np.repeat(np.arange(len(first)), counts), program] = True
+    return np.packbits(occur, axis=1)
+
+
+def _tempo(score: Score, last: int) -> tuple[int, float, float, float, float]:
+    """The facts `_OF_TEMPOS`."""
     tempos = score.tempos["microseconds"]
     if len(tempos) > 1:
         tempos = tempos[score.tempos["tick"] < last]
     values = tempos.tolist()
-    row["tempos"], row["bpm_lowest"], row["bpm_highest"] = len(values), 60e6 / max(values), 60e6 / min(values)
     if len(score.tempos) == 1:  # as `Score.seconds` has it, which takes its time
         seconds = last * (values[0] / (1e6 * score.ticks_per_quarter))
     else:
         seconds = float(score.seconds(last))
     # all quarters over all minutes are the mean tempo, weighted by time
-    row["seconds"], row["bpm"] = seconds, 60 * last / score.ticks_per_quarter / seconds
+    mean = 60 * last / score.ticks_per_quarter / seconds
+    return len(values), 60e6 / max(values), 60e6 / min(values), seconds, mean
 
 
-def _meter(row: np.ndarray, score: Score, last: int) -> None:
+def _meter(score: Score, last: int) -> tuple[int, int, int]:
+    """The facts `_OF_METERS`."""
     meters = score.meters
     if len(meters) > 1:
         meters = meters[meters["tick"] < last]
-    row["meters"] = len(meters)
     longest = 0
     if len(meters) > 1:
         _, which = np.unique(meters[["numerator", "denominator"]], return_inverse=True)
         lasting = np.bincount(which, np.diff(meters["tick"], append=last))
         longest = int(np.flatnonzero(which == lasting.argmax())[0])
-    row["numerator"], row["denominator"] = meters["numerator"][longest], meters["denominator"][longest]
+    _, numerator, denominator = meters[longest].item()
+    return len(meters), numerator, denominator
 
 
 def _most_at_once(start: np.ndarray, end: np.ndarray, first: np.ndarray) -> np.ndarray:
     """The most notes that sound at once in each of the pieces that begin at `first`."""
     longest = np.maximum.reduceat(end, first).astype(np.int64)
-    apart = np.repeat(np.cumsum(longest) - longest, np.diff(first, append=len(start)))  # no piece sounds into another
-    # one number to sort by for each beginning (odd) and end: at one tick, ends come first
-    events = np.concatenate([(start + apart) * 2 + 1, (end + apart) * 2])
-    events.sort(kind="stable")  # which is quick where much is in order, as it is here
-    # of what stands before the i-th beginning, i are beginnings and the rest are ends
-    sounding = np.arange(1, 2 * len(start), 2) - np.flatnonzero((events & 1) == 1)
+    apart = np.cumsum(longest) - longest  # no piece sounds into another
+    if len(first) > 1:
+        narrow = np.int32 if apart[-1] + longest[-1] < 2**31 else np.int64
+        shift = np.repeat(apart.astype(narrow), np.diff(first, append=len(start)))
+        start, end = start + shift, end + shift
+    sounding = np.ones(len(start), np.uint8)  # at the beginning of each note, itself counted
+    for later in range(1, min(_NEAR + 1, len(start))):
+        held = end[:-later] > start[later:]
+        if not held.any():
+            break
+        sounding[later:] += held
+    more = np.flatnonzero(end[: -_NEAR - 1] > start[_NEAR + 1 :])
+    if len(more):  # from there to the first note that begins when it has ended
+        turns = np.bincount(more + _NEAR + 1, minlength=len(start) + 1)
+        turns -= np.bincount(np.searchsorted(start, end[more]), minlength=len(start) + 1)
+        sounding = sounding + np.cumsum(turns[:-1])
     most: np.ndarray = np.maximum.reduceat(sounding, first)
     return most

@@ -39,7 +39,7 @@ def find_key(durations: np.ndarray) -> int:
 
     0 to 11 are the major keys from C up, 12 to 23 the minor ones, NO_KEY is none.
     """
-    centred = durations - durations.mean()
+    centred = durations - durations.sum() / len(durations)
     length = float(np.sqrt(centred @ centred))
     if length == 0:
         return NO_KEY

@@ -23,7 +23,7 @@ from musiclstm.notation import read_scores
 from musiclstm.score import Score
 
 KNOWN = np.dtype([("key", "<u8"), ("file", "<i8"), ("piece", "<i8")])  # by key, of sha256 the first bytes
-BATCH = 1 << 14  # notes that are looked at together
+BATCH = 1 << 16  # notes that are looked at together: fewer take longer, more take memory
 LASTING = ("damaged", "empty", "selection")  # why a file is dropped that will be dropped for the same reason tomorrow
 
 
