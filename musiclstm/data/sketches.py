@@ -77,6 +77,7 @@ def _pitched(pieces: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         counts = _remaining(once, counts)
         keys, start, end = keys[once], start[once], ends
     pitch, onset = keys & 127, keys >> 7
+    pitch = pitch.astype(np.uint8)  # bytes are compared many at a time
     texture = _texture(pitch, counts)
     top = np.flatnonzero(np.append(onset[1:] != onset[:-1], True))
     tops = _remaining(top, counts)
@@ -133,56 +134,62 @@ def _onsets(start: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
         apart[first:last] = gaps[first:last] * ((last - first) * parts) > (start[last] - start[first]) * part
     if counts is not None:
         apart[np.cumsum(counts)[:-1] - 1] = True
-    np.cumsum(apart, out=onsets[1:])
+    onsets[1:] = apart  # at first, for a sum of what is not of its kind takes longer
+    np.cumsum(onsets, out=onsets)
     return onsets
 
 
 def _top_line(pitch: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Of the highest pitches of successive onsets, bool: those above which no earlier one is still held."""
+    """Of the highest pitches (uint8) of successive onsets, bool: those above which no earlier one is still held."""
     part, parts = _HELD
-    until = start * parts + (end - start) * part
+    until = start * (parts - part) + end * part
     start = start * parts
-    low = pitch.astype(np.uint8)  # bytes are compared many at a time
-    over = np.ones(len(pitch), bool)
+    if until.max() < 2**31:  # no start is later than the last end
+        start, until = start.astype(np.int32), until.astype(np.int32)
+    under = np.zeros(len(pitch), bool)
     for i in range(1, min(_REACH + 1, len(pitch))):
         held = until[:-i] > start[i:]
         if not held.any():
             break
-        over[i:] &= ~(held & (low[:-i] > low[i:]))
-    return over
+        held &= pitch[:-i] > pitch[i:]
+        under[i:] |= held
+    return ~under
 
 
 def _texture(pitch: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """The smallest hashes of the pitches in each window, or of all where they are fewer: g**pitch over g**lowest,
     summed."""
     hashes = np.zeros(len(pitch), np.uint32)
-    powers = _POWERS[pitch]
+    powers = np.take(_POWERS, pitch)
     if len(pitch) >= _NOTES:
-        total = np.zeros(len(pitch) + 1, np.uint64)
+        total = np.empty(len(pitch) + 1, np.uint64)
+        total[0] = 0
         np.cumsum(powers, out=total[1:])
         lowest, covered = pitch, 1
         while covered < _NOTES:
             further = min(covered, _NOTES - covered)
             lowest = np.minimum(lowest[further:], lowest[:-further])
             covered += further
-        hashes[: 1 - _NOTES] = _high((total[_NOTES:] - total[:-_NOTES]) * _POWERS[-lowest])
+        hashes[: 1 - _NOTES] = _high((total[_NOTES:] - total[:-_NOTES]) * np.take(_INVERSES, lowest))
     windows, ends = counts - _NOTES + 1, np.cumsum(counts)
     for i in np.flatnonzero(windows < 1):
         own = slice(int(ends[i] - counts[i]), int(ends[i]))
-        hashes[own.start] = _high(powers[own].sum(keepdims=True) * _POWERS[-pitch[own].min()])[0]
-    return _smallest(hashes & ~np.uint32(1), np.maximum(windows, 1), counts, TEXTURE)
+        hashes[own.start] = _high(powers[own].sum(keepdims=True) * _INVERSES[pitch[own].min()])[0]
+    hashes &= ~np.uint32(1)
+    return _smallest(hashes, np.maximum(windows, 1), counts, TEXTURE)
 
 
 def _melody(line: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """The smallest hashes of the intervals in each window, in their order, or of all where they are fewer."""
-    items = _RANDOM[np.diff(line) + 256]
+    items = np.take(_RANDOM, line[1:] + (256 - line[:-1].astype(np.int16)))
     hashes = np.zeros(len(line), np.uint32)
     if len(items) >= _STEPS:
         hashes[:-_STEPS] = _hash_runs(items)
     windows, firsts = counts - _STEPS, np.cumsum(counts) - counts
     for i in np.flatnonzero((windows < 1) & (counts > 1)):
         hashes[firsts[i]] = _hash_runs(items[firsts[i] : firsts[i] + counts[i] - 1])[0]
-    return _smallest(hashes | np.uint32(1), np.maximum(windows, counts > 1), counts, MELODY)
+    hashes |= np.uint32(1)
+    return _smallest(hashes, np.maximum(windows, counts > 1), counts, MELODY)
 
 
 def _hash_runs(items: np.ndarray) -> np.ndarray:
@@ -197,8 +204,9 @@ def _hash_runs(items: np.ndarray) -> np.ndarray:
 def _smallest(hashes: np.ndarray, windows: np.ndarray, counts: np.ndarray, size: int) -> np.ndarray:
     """The `size` smallest of the hashes of each piece, (N, size): so many `windows` of those that `counts` gives it."""
     limits = np.minimum(int(NONE) // (1 + windows // (_SPARE * size)), NONE)  # few are sorted, where those are enough
-    lengths = np.stack([windows, counts - windows], 1).ravel()
-    least = np.repeat(np.stack([limits, np.zeros_like(limits)], 1).ravel().astype(np.uint32), lengths)
+    least = np.zeros((len(counts), 2), np.uint32)  # for the hashes of each piece, and for what else it was given
+    least[:, 0] = limits
+    least = np.repeat(least.ravel(), np.stack([windows, counts - windows], 1).ravel())
     at = np.flatnonzero(hashes < least)
     ends = np.cumsum(counts)
     entries = np.searchsorted(ends, at, "right").astype(np.uint64) << np.uint64(32) | hashes[at]
@@ -225,20 +233,28 @@ def _fewest(hashes: np.ndarray, size: int) -> np.ndarray:
 
 def _mix(values: np.ndarray) -> np.ndarray:
     """uint64 to uint64, one to one, in which every bit depends on all (the finalizer of splitmix64)."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    mixed = values >> np.uint64(30)
+    mixed ^= values
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    shifted = mixed >> np.uint64(27)
+    mixed ^= shifted
+    mixed *= np.uint64(0x94D049BB133111EB)
+    np.right_shift(mixed, np.uint64(31), out=shifted)
+    mixed ^= shifted
+    return mixed
 
 
 def _high(hashes: np.ndarray) -> np.ndarray:
     """Mixed, the upper half: uint32, less than `NONE` with any lowest bit."""
-    return np.minimum(_mix(hashes) >> np.uint64(32), NONE - np.uint32(2)).astype(np.uint32)
+    mixed = _mix(hashes)
+    mixed >>= np.uint64(32)
+    upper = mixed.astype(np.uint32)
+    return np.minimum(upper, NONE - np.uint32(2), out=upper)
 
 
 def _powers() -> np.ndarray:
-    """g**i modulo 2**64 at index i, and so g**-i at index -i, for i below 128. g is odd."""
-    exponents = [*range(128), *range(-128, 0)]
-    return np.array([pow(_ODD, i, 1 << 64) for i in exponents], np.uint64)
+    """g**i and g**-i modulo 2**64 at index i, (2, 128). g is odd."""
+    return np.array([[pow(_ODD, sign * i, 1 << 64) for i in range(128)] for sign in (1, -1)], np.uint64)
 
 
 def _drum_classes() -> np.ndarray:
@@ -251,5 +267,5 @@ def _drum_classes() -> np.ndarray:
 
 
 _RANDOM = _mix(np.arange(1, 513, dtype=np.uint64) * np.uint64(_ODD))
-_POWERS = _powers()
+_POWERS, _INVERSES = _powers()
 _DRUM_CLASS = _drum_classes()
