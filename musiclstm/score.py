@@ -84,6 +84,8 @@ class Score:
     def seconds(self, ticks: Any) -> np.ndarray:
         """The time in seconds of each tick, under the tempo map. Same shape as `ticks`, float64."""
         ticks = np.asarray(ticks, np.float64)
+        if len(self.tempos) == 1:
+            return ticks * (int(self.tempos["microseconds"][0]) / (1e6 * self.ticks_per_quarter))
         starts, rates, elapsed = self._tempo_map()
         index = np.maximum(np.searchsorted(starts, ticks, "right") - 1, 0)
         return elapsed[index] + (ticks - starts[index]) * rates[index]
@@ -113,8 +115,8 @@ class Score:
             length = bar_ticks(int(meter["numerator"]), int(meter["denominator"]), self.ticks_per_quarter)
             first = int(meter["tick"]) + (self.first_bar if i == 0 else 0)
             lines.append(np.arange(first, int(begins[i + 1]), length, dtype=np.int64))
-        starts = np.unique(np.concatenate(lines))
-        return starts[starts < max(until, 1)]
+        starts = np.concatenate(lines)  # in order, 0 perhaps twice
+        return starts[np.append(True, starts[1:] != starts[:-1]) & (starts < max(until, 1))]
 
 
 def bar_ticks(numerator: int, denominator: int, ticks_per_quarter: int) -> int:

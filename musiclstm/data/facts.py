@@ -105,10 +105,7 @@ def _tempo(score: Score, last: int) -> tuple[int, float, float, float, float]:
     if len(tempos) > 1:
         tempos = tempos[score.tempos["tick"] < last]
     values = tempos.tolist()
-    if len(score.tempos) == 1:  # as `Score.seconds` has it, which takes its time
-        seconds = last * (values[0] / (1e6 * score.ticks_per_quarter))
-    else:
-        seconds = float(score.seconds(last))
+    seconds = float(score.seconds(last))
     # all quarters over all minutes are the mean tempo, weighted by time
     mean = 60 * last / score.ticks_per_quarter / seconds
     return len(values), 60e6 / max(values), 60e6 / min(values), seconds, mean

@@ -171,13 +171,19 @@ def _alike(a: np.ndarray, b: np.ndarray, family: int) -> np.ndarray:
     """(P,) bool: whether the textures or melodies at one place in `a` and in `b`, (P, ...), are of one piece."""
     # of two sets of which the smallest hashes are known, all are known up to the lesser of the two ends
     known = np.minimum(a[:, -1:], b[:, -1:])
-    sizes = [((side <= known) & (side != NONE)).sum(1) for side in (a, b)]
+    last = np.minimum(known, NONE - np.uint32(1))
+    sizes = [_count(side <= last) for side in (a, b)]
     smaller = np.minimum(*sizes)
-    both = np.sort(np.concatenate([a, b], 1), 1, kind="stable")  # quick, for each of the two is sorted
-    shared = ((both[:, 1:] == both[:, :-1]) & (both[:, 1:] != NONE)).sum(1)
+    both = np.sort(np.concatenate([a, b], 1), 1)
+    shared = _count((both[:, 1:] == both[:, :-1]) & (both[:, 1:] != NONE))
     whole = np.add(*sizes) - shared if family else smaller
     least = np.minimum(known[:, 0] / float(NONE) * _COMMON[family], smaller / 2)
     return (shared >= _SHARED) & (shared >= _SHARE * whole) & (shared >= least)
+
+
+def _count(found: np.ndarray) -> np.ndarray:
+    """How many of each row are true: at most 255, so that bytes hold it, which are summed sooner."""
+    return found.view(np.uint8).sum(1, dtype=np.uint8).astype(np.int64)
 
 
 def _unite(groups: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:

@@ -17,6 +17,7 @@ from musiclstm.tokenizers.remi_tables import quantise_tempos, velocity_bins
 STEPS_PER_SECOND = 100  # of performance, of whose tokens none shifts the time by more than LONGEST_SHIFT steps
 LONGEST_SHIFT = 100
 REMI_VELOCITIES, PERFORMANCE_VELOCITIES = 32, 4  # the bins of one, and the velocities in a bin of the other
+_BINS = velocity_bins(REMI_VELOCITIES)[0]
 MOST_TOGETHER = 0.05  # the share of notes that may sound together in one voice
 
 
@@ -64,7 +65,7 @@ def count_remi(score: Score, steps_per_quarter: int) -> Count:
     """As `Remi` has it, with tempos and 32 velocities."""
     notes = score.notes
     start, end = steps_of(score, steps_per_quarter)
-    bins = velocity_bins(REMI_VELOCITIES)[0][notes["velocity"]]
+    bins = _BINS[notes["velocity"]]
     program = notes["program"].astype(np.int64)
     length = np.where(program == DRUMS, 1, end - start)
     key = (start << 16) + (program << 7) + notes["pitch"]
@@ -76,7 +77,7 @@ def count_remi(score: Score, steps_per_quarter: int) -> Count:
     meters, pickup = quantise_meters(score, steps_per_quarter, last + 1)
     bars = Score(notes[:0], steps_per_quarter, meters=meters, first_bar=pickup).bar_starts(last + 1)
     tempos = quantise_tempos(score, steps_per_quarter, last)
-    positions = len(np.unique(np.concatenate([tempos["tick"][1:], key >> 16])))
+    positions = _turns(np.sort(np.concatenate([tempos["tick"][1:], key >> 16])))
     pitches = 2 * len(key) - int((program == DRUMS).sum())
     tokens = 2 + len(bars) + len(meters) + (pickup > 0) + len(tempos) + positions + pitches
     return Count(len(key), tokens + _turns(program) + _turns(bins), _moved(score, start, steps_per_quarter))
@@ -90,7 +91,7 @@ def count_performance(score: Score, drums: bool) -> Count | None:
     if len(score.pedals):
         score = extend_by_pedal(score)
     notes = score.notes[(score.notes["program"] == DRUMS) == drums]
-    start, end = _hundredths(score, notes["start"]), _hundredths(score, notes["end"])
+    start, end = (_hundredths(score.seconds(notes[name])) for name in ("start", "end"))
     bins = (notes["velocity"].astype(np.int64) - 1) // PERFORMANCE_VELOCITIES
     key = (notes["pitch"].astype(np.int64) << 40) + start
     order = np.lexsort([-bins, -end, key])
@@ -99,11 +100,11 @@ def count_performance(score: Score, drums: bool) -> Count | None:
     key, end, bins = key[first], end[first], bins[first]
     pitch, start = key >> 40, key & ((1 << 40) - 1)
     end[:-1] = np.where(pitch[1:] == pitch[:-1], np.minimum(end[:-1], start[1:]), end[:-1])
-    gaps = np.diff(np.unique(np.concatenate([start, end])), prepend=0)
+    gaps = np.diff(np.sort(np.concatenate([start, end])), prepend=0)  # those of 0 count nothing
     velocities = _turns(bins[np.argsort(start * 128 + pitch)])
     tokens = 2 + 2 * len(key) + int((-(-gaps // LONGEST_SHIFT)).sum()) + velocities
     seconds = score.seconds(moved)
-    return Count(len(key), tokens, abs(_hundredths(score, moved) / STEPS_PER_SECOND - seconds) * 1000)
+    return Count(len(key), tokens, abs(_hundredths(seconds) / STEPS_PER_SECOND - seconds) * 1000)
 
 
 def _one_at_a_time(notes: np.ndarray, voice: np.ndarray) -> bool:
@@ -134,5 +135,5 @@ def _moved(score: Score, start: np.ndarray, steps_per_quarter: int) -> np.ndarra
     return moved
 
 
-def _hundredths(score: Score, ticks: np.ndarray) -> np.ndarray:
-    return np.floor(score.seconds(ticks) * STEPS_PER_SECOND + 0.5).astype(np.int64)
+def _hundredths(seconds: np.ndarray) -> np.ndarray:
+    return np.floor(seconds * STEPS_PER_SECOND + 0.5).astype(np.int64)
