@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -45,15 +46,22 @@ def group(sketches: np.ndarray) -> np.ndarray:
     number, first, counts = _distinct(rows)
     leads = np.zeros(len(rows), bool)
     leads[first] = True
-    groups = np.arange(len(first), dtype=np.int64)
     passes = 2  # of even hashes and of odd ones
     while passes < _PASSES and len(rows) * SKETCH.shape[0] > passes * _PASS:
         passes *= 2
-    for remainder in range(passes):
-        entries = _entries(rows, number, leads, (remainder, passes), int(counts[remainder::passes].sum()))
-        for begin in range(0, len(entries), _BLOCK):
-            pairs = _neighbours(entries[begin : begin + _BLOCK + _MANY], len(groups))
-            _join(groups, pairs, rows, first, remainder % 2)
+
+    def grouped(family: int) -> np.ndarray:
+        groups = np.arange(len(first), dtype=np.int64)
+        for remainder in range(family, passes, 2):
+            entries = _entries(rows, number, leads, (remainder, passes), int(counts[remainder::passes].sum()))
+            for begin in range(0, len(entries), _BLOCK):
+                pairs = _neighbours(entries[begin : begin + _BLOCK + _MANY], len(groups))
+                _join(groups, pairs, rows, first, family)
+        return groups
+
+    with ThreadPoolExecutor(2) as threads:  # all workers are idle by now, and NumPy lets go of the interpreter's lock
+        groups, others = threads.map(grouped, range(2))
+    _unite(groups, np.arange(len(first)), others)
     least = np.full(len(first), len(rows), np.int64)
     np.minimum.at(least, groups, first)
     found = np.arange(len(rows), dtype=np.int64)
