@@ -145,8 +145,8 @@ class Joining:
                 rows = np.take(rows, np.flatnonzero(np.repeat(kept, lengths)))
             self._writer.append(name, rows)
             if name == "notes":
-                pitched = np.flatnonzero(rows["program"] != DRUMS)
-                pitch = rows["pitch"] if len(pitched) == len(rows) else rows["pitch"][pitched]
+                drums = rows["program"] == DRUMS
+                pitch = rows["pitch"][~drums] if drums.any() else rows["pitch"]
                 self._pitches.append(np.bincount(pitch, minlength=128)[:128])
 
 

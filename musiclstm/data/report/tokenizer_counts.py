@@ -47,9 +47,11 @@ def count_voices(score: Score, steps_per_quarter: int, num_voices: int) -> Count
 
 def count_frames(score: Score, steps_per_quarter: int) -> Count | None:
     """As `Frames` has it; None where it does not admit the score."""
-    score = score.replace(notes=score.notes[score.notes["program"] != DRUMS])
-    if not len(score):
+    drums = score.notes["program"] == DRUMS
+    if drums.all():
         return None
+    if drums.any():
+        score = score.replace(notes=score.notes[~drums])
     start, end = steps_of(score, steps_per_quarter)
     last = int(end.max())
     offset = score.notes["pitch"].astype(np.int64) * (last + 1)  # so far apart that no two pitches touch
