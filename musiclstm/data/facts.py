@@ -32,8 +32,7 @@ FACTS = np.dtype(
         ("programs", "u1", (_MASK,)),  # which occur, a bit each, DRUMS last: `unpack_programs`
     ]
 )
-_OF_TEMPOS = ("tempos", "bpm_lowest", "bpm_highest", "seconds", "bpm")
-_OF_METERS = ("meters", "numerator", "denominator")
+_TIMING = ("tempos", "bpm_lowest", "bpm_highest", "seconds", "bpm", "meters", "numerator", "denominator")
 
 
 def facts(score: Score) -> np.ndarray:
@@ -60,11 +59,9 @@ def facts_of(scores: Sequence[Score]) -> np.ndarray:
         rows["tracks"] = [np.count_nonzero(np.bincount(each)) for each in np.split(track, first[1:])]
     rows["programs"] = _programs(program, first, counts)
     lasts = np.maximum.reduceat(end, first).tolist()
-    tempos = [_tempo(score, last) for score, last in zip(scores, lasts, strict=True)]
-    meters = [_meter(score, last) for score, last in zip(scores, lasts, strict=True)]
-    for names, columns in ((_OF_TEMPOS, tempos), (_OF_METERS, meters)):
-        for name, column in zip(names, zip(*columns, strict=True), strict=True):
-            rows[name] = column
+    timing = [(*_tempo(score, last), *_meter(score, last)) for score, last in zip(scores, lasts, strict=True)]
+    for name, column in zip(_TIMING, zip(*timing, strict=True), strict=True):
+        rows[name] = column
     if drums.any():
         rest = np.flatnonzero(~drums)
         start, end, pitch = start[rest], end[rest], pitch[rest]
@@ -100,7 +97,7 @@ def _programs(program: np.ndarray, first: np.ndarray, counts: np.ndarray) -> np.
 
 
 def _tempo(score: Score, last: int) -> tuple[int, float, float, float, float]:
-    """The facts `_OF_TEMPOS`."""
+    """The facts from `tempos` to `bpm` in `_TIMING`."""
     tempos = score.tempos["microseconds"]
     if len(tempos) > 1:
         tempos = tempos[score.tempos["tick"] < last]
@@ -112,7 +109,7 @@ def _tempo(score: Score, last: int) -> tuple[int, float, float, float, float]:
 
 
 def _meter(score: Score, last: int) -> tuple[int, int, int]:
-    """The facts `_OF_METERS`."""
+    """The facts from `meters` on in `_TIMING`."""
     meters = score.meters
     if len(meters) > 1:
         meters = meters[meters["tick"] < last]

@@ -206,8 +206,7 @@ def _smallest(hashes: np.ndarray, windows: np.ndarray, counts: np.ndarray, size:
     limits = np.minimum(int(NONE) // (1 + windows // (_SPARE * size)), NONE)  # few are sorted, where those are enough
     least = np.zeros((len(counts), 2), np.uint32)  # for the hashes of each piece, and for what else it was given
     least[:, 0] = limits
-    least = np.repeat(least.ravel(), np.stack([windows, counts - windows], 1).ravel())
-    at = np.flatnonzero(hashes < least)
+    at = np.flatnonzero(hashes < np.repeat(least, np.stack([windows, counts - windows], 1).ravel()))
     ends = np.cumsum(counts)
     entries = np.searchsorted(ends, at, "right").astype(np.uint64) << np.uint64(32) | hashes[at]
     entries.sort()

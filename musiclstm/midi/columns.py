@@ -145,7 +145,7 @@ def _count_overlapping(start: np.ndarray, end: np.ndarray, voice: np.ndarray) ->
     if voice.itemsize > 2 and voice.max() < 2**16:
         voice = voice.astype(np.uint16)  # which is sorted in no time
     order = np.argsort(voice, kind="stable")
-    held = np.flatnonzero(start[order[1:]] < end[order[:-1]])
+    held = np.flatnonzero(np.take(start, order[1:]) < np.take(end, order[:-1]))
     return int(np.count_nonzero(voice[order[held + 1]] == voice[order[held]]))
 
 
@@ -153,8 +153,12 @@ def pedal_spans(ticks: np.ndarray, values: np.ndarray, last: int, track: int) ->
     """The pedals that controller `values` in 0..127 make; one that is never lifted is held until `last`."""
     down = np.zeros(len(values) + 2, bool)  # it is up before the first and after the last
     down[1:-1] = values >= 64
-    turns = np.flatnonzero(down[1:] != down[:-1])
-    turns = np.append(ticks, max(last, int(ticks.max(initial=0))))[turns]
+    events = np.flatnonzero(down[1:] != down[:-1])
+    if not len(events):
+        return np.empty(0, PEDAL)
+    turns = np.take(ticks, events, mode="clip")
+    if events[-1] == len(ticks):
+        turns[-1] = max(last, int(ticks.max()))
     starts, ends = turns[::2], turns[1::2]
     if (starts >= ends).any():
         some = np.flatnonzero(starts < ends)
