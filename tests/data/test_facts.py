@@ -58,6 +58,15 @@ def test_facts_are_those_of_the_notes(score: Score) -> None:
     assert row["numerator"] in score.meters["numerator"]
 
 
+def test_notes_sound_at_once_however_many_begin_meanwhile() -> None:
+    start = np.arange(60)
+    few, many = start + 3, np.where(start % 4 == 0, 100 - start, start + 1)
+    pieces = [Score(make_notes(start, end, 60)) for end in (few, many, few)]
+    assert facts_of(pieces)["polyphony"].tolist() == [3, 14, 3]
+    far = Score(make_notes(start + 2**30, many + 2**30, 60))
+    assert facts_of([far, *pieces, far])["polyphony"].tolist() == [14, 3, 14, 3, 14]
+
+
 def test_a_row_is_small() -> None:
     assert FACTS.itemsize <= 320
 
