@@ -16,6 +16,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ from musiclstm.model.music_lstm import MusicLSTM
 from musiclstm.tokenizers import from_dict
 
 BATCH = 64
-CONSTRAINTS = {"key": "C major", "pitch_range": "C2-C7", "polyphony": 12, "density": "1-64"}
+CONSTRAINTS: dict[str, Any] = {"key": "C major", "pitch_range": "C2-C7", "polyphony": 12, "density": "1-64"}
 Step = Callable[[], None]
 
 
@@ -160,7 +161,7 @@ def _floor(model: MusicLSTM, product: type[Product], traced: bool) -> Step:
     return step
 
 
-def _whole(generator: MusicGenerator, batch: int, **constraints: object) -> Step:
+def _whole(generator: MusicGenerator, batch: int, **constraints: Any) -> Step:
     """All that a token takes as `generate` makes it: grammar, features, sampling, clock, and the step between them."""
     job = generator.prepare(batch, endless=True, max_tokens=1 << 30, **constraints)
     assert hasattr(job, "writing")
