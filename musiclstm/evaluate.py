@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from musiclstm.data.store import NoteStore
-    from musiclstm.evaluation.likelihood import Likelihood, Mean
+    from musiclstm.evaluation.likelihood import Likelihood
     from musiclstm.evaluation.originality import Originality
     from musiclstm.generation import MusicGenerator
     from musiclstm.score import Score
@@ -142,16 +142,17 @@ def _copies(
     tokenizer keeps music."""
     from musiclstm.evaluation.originality import originality
 
+    if not made:
+        return {}
     trained = {store.name(int(index)): store[int(index)] for index in store.split("train")}
     quantise, admits = generator.tokenizer.quantise, generator.tokenizer.admits
     known = [(name, quantise(score)) for name, score in trained.items() if admits(score) is None]
-    if not made or not known:
+    if not known:
         return {}
-    sets = {"samples": made}
     held_out = [(name, quantise(score)) for name, score in pieces if name not in trained]
-    if held_out:
-        sets["held-out pieces"] = held_out
-    return {name: originality(known, each) for name, each in sets.items()}
+    found = originality(known, [*made, *held_out])
+    sets = {"samples": found[: len(made)], "held-out pieces": found[len(made) :]}
+    return {name: each for name, each in sets.items() if each}
 
 
 def copied_table(copies: dict[str, list[Originality]]) -> list[str]:
@@ -161,20 +162,15 @@ def copied_table(copies: dict[str, list[Originality]]) -> list[str]:
     if not copies:
         return []
     lines = ["Bars that stand in the training pieces, in any key and tempo"]
-    lines.append(f"  {'':18}" + "".join(f"{f'{bars} bars' if bars > 1 else '1 bar':>10}" for bars in WINDOWS))
+    lines.append(f"  {'':18}" + "".join(f"{bars:>10}" for bars in WINDOWS.values()))
     for name, found in copies.items():
         lines.append(f"  {name:18}" + "".join(f"{share:10.1%}" for share in shares(found).values()))
     for name, found in copies.items():
         piece = max(found, key=lambda one: one.copy.notes if one.copy else 0)
         if piece.copy:
             copy = piece.copy
-            bars = (
-                f"bars {copy.first_bar} to {copy.last_bar}"
-                if copy.last_bar > copy.first_bar
-                else f"bar {copy.first_bar}"
-            )
             lines.append(
-                f"  longest of the {name}: {copy.notes} notes, {bars} of {piece.name}, "
+                f"  longest of the {name}: {copy.notes} notes, {copy.bars} of {piece.name}, "
                 f"as in {copy.source} from bar {copy.source_bar} on"
             )
     return lines
@@ -186,30 +182,19 @@ def table(found: Likelihood) -> list[str]:
         f"{found.pieces:,} pieces, {found.nats:,.0f} nats (natural logarithms)",
         f"  {'':18}{'all together':>14}{'mean of pieces':>16}",
     ]
-
-    def row(name: str, mean: Mean) -> str:
-        return f"  {f'nats per {name}':18}{mean.all:14.4f}{mean.of_pieces:16.4f}   ({mean.count:,.0f})"
-
     lines += [
-        row(name, mean)
-        for name, mean in (
-            ("note", found.per_note),
-            ("second", found.per_second),
-            ("bar", found.per_bar),
-            ("token", found.per_token),
-        )
+        f"  {f'nats per {name}':18}{mean.all:14.4f}{mean.of_pieces:16.4f}   ({mean.count:,.0f})"
+        for name, mean in (*found.means, *found.unit_means)
     ]
-    if found.per_unit is not None:
-        lines.append(row(str(found.unit), found.per_unit))
     lines.append("Nats per token by where in its piece a token stands")
     for part in found.positions:
-        span = f"{part.start:.0f} s on" if part.end is None else f"{part.start:.0f} to {part.end:.0f} s"
-        lines.append(f"  {span:18}{part.nats_per_token:14.4f}   ({part.tokens:,} tokens of {part.pieces:,} pieces)")
+        lines.append(
+            f"  {part.span:18}{part.nats_per_token:14.4f}   ({part.tokens:,} tokens of {part.pieces:,} pieces)"
+        )
     lines.append(f"Nats per note by type of token   {'that it comes':>14}{'which value':>14}")
     for share in found.types:
-        name = share.type if share.group in ("end", "other") else f"{share.type} ({share.group})"
         lines.append(
-            f"  {name:30}{share.type_nats_per_note:15.4f}{share.value_nats_per_note:14.4f}   ({share.tokens:,})"
+            f"  {share.name:30}{share.type_nats_per_note:15.4f}{share.value_nats_per_note:14.4f}   ({share.tokens:,})"
         )
     groups: dict[str, float] = {}
     for share in found.types:

@@ -47,6 +47,11 @@ class Position:
     tokens: int
     pieces: int
 
+    @property
+    def span(self) -> str:
+        """In words."""
+        return f"{self.start:.0f} s on" if self.end is None else f"{self.start:.0f} to {self.end:.0f} s"
+
 
 @dataclass(frozen=True)
 class TypeShare:
@@ -57,6 +62,11 @@ class TypeShare:
     tokens: int
     type_nats_per_note: float
     value_nats_per_note: float
+
+    @property
+    def name(self) -> str:
+        """The type, and what it is about where that is known."""
+        return self.type if self.group in ("end", "other") else f"{self.type} ({self.group})"
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,16 @@ class Likelihood:
     unit: str | None
     positions: list[Position]
     types: list[TypeShare]
+
+    @property
+    def means(self) -> list[tuple[str, Mean]]:
+        """Each mean by what it is per, without that of the tokenizer's unit."""
+        return [("note", self.per_note), ("second", self.per_second), ("bar", self.per_bar), ("token", self.per_token)]
+
+    @property
+    def unit_means(self) -> list[tuple[str, Mean]]:
+        """Likewise that of the tokenizer's unit, where it names one."""
+        return [(self.unit, self.per_unit)] if self.unit is not None and self.per_unit is not None else []
 
     def to_dict(self) -> dict[str, object]:
         """Numbers, lists and strings, fit for JSON."""

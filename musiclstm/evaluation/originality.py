@@ -19,7 +19,7 @@ from musiclstm.score import DRUMS, Score
 TOGETHER = 1 / 24  # of a quarter note: notes that begin nearer to each other are a chord, even if rolled
 RATIOS = 8  # half octaves of the ratio of two steps in time, up and down; what is beyond counts as the last
 FEWEST = 4  # notes: a window of fewer says nothing
-WINDOWS = (1, 2, 4)  # bars
+WINDOWS = {1: "1 bar", 2: "2 bars", 4: "4 bars"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,12 @@ class Copy:
     start: int
     """The tick of the first of them in the piece; `end` is where the last ends."""
     end: int
+
+    @property
+    def bars(self) -> str:
+        """Where in the piece it stands, in words."""
+        one = self.first_bar == self.last_bar
+        return f"bar {self.first_bar}" if one else f"bars {self.first_bar} to {self.last_bar}"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 import musiclstm.data.report as report
-from musiclstm.evaluation.likelihood import Likelihood, Mean
+from musiclstm.evaluation.likelihood import Likelihood
 from musiclstm.evaluation.originality import WINDOWS, Originality, shares
 from musiclstm.evaluation.page.roll import roll
 from musiclstm.score import Score
@@ -63,14 +63,10 @@ def _facts(facts: Mapping[str, str]) -> str:
 def _tiles(found: Likelihood, copies: Mapping[str, Sequence[Originality]]) -> str:
     tiles = [(f"{found.per_note.all:.3f}", "nats per note"), (f"{found.per_second.all:.2f}", "nats per second")]
     if found.per_unit is not None:
-        tiles.insert(0, (f"{found.per_unit.all:.4f}", f"nats per {_unit(found)}"))
+        tiles.insert(0, (f"{found.per_unit.all:.4f}", f"nats per {str(found.unit).replace('_', ' and ')}"))
     for name, pieces in copies.items():
         tiles.append((f"{shares(pieces)[1]:.1%}", f"of the bars of the {name} stand in the training pieces"))
     return f'<div class="tiles">{"".join(f"<div class=card><b>{b}</b>{escape(text)}</div>" for b, text in tiles)}</div>'
-
-
-def _unit(found: Likelihood) -> str:
-    return str(found.unit).replace("_", " and ")
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> str:
@@ -86,11 +82,10 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str = ""
 
 
 def _means(found: Likelihood) -> str:
-    named: list[tuple[str, Mean]] = [
-        *([(_unit(found), found.per_unit)] if found.per_unit is not None else []),
-        *(("note", found.per_note), ("second", found.per_second), ("bar", found.per_bar), ("token", found.per_token)),
+    rows = [
+        (name.replace("_", " and "), f"{mean.all:.4f}", f"{mean.of_pieces:.4f}", f"{mean.count:,.0f}")
+        for name, mean in (*found.unit_means, *found.means)
     ]
-    rows = [(name, f"{mean.all:.4f}", f"{mean.of_pieces:.4f}", f"{mean.count:,.0f}") for name, mean in named]
     caption = (
         f"{found.pieces:,} whole pieces, the state carried from end to end, every token scored, natural logarithms. "
         "Notes, seconds and bars are those of the pieces, before the tokenizer rounds them."
@@ -99,10 +94,10 @@ def _means(found: Likelihood) -> str:
 
 
 def _positions(found: Likelihood) -> str:
-    rows = []
-    for place in found.positions:
-        name = f"{place.start:.0f} s on" if place.end is None else f"{place.start:.0f} to {place.end:.0f} s"
-        rows.append((name, f"{place.nats_per_token:.4f}", f"{place.tokens:,}", f"{place.pieces:,}"))
+    rows = [
+        (place.span, f"{place.nats_per_token:.4f}", f"{place.tokens:,}", f"{place.pieces:,}")
+        for place in found.positions
+    ]
     caption = "Where memory carried along helps, later music is easier to foretell."
     return _table(("place in the piece", "nats per token", "tokens", "pieces"), rows, caption)
 
@@ -110,7 +105,7 @@ def _positions(found: Likelihood) -> str:
 def _types(found: Likelihood) -> str:
     rows = [
         (
-            f"{share.type} ({share.group})" if share.group not in ("end", "other") else share.type,
+            share.name,
             f"{share.type_nats_per_note:.4f}",
             f"{share.value_nats_per_note:.4f}",
             f"{share.tokens:,}",
@@ -122,15 +117,16 @@ def _types(found: Likelihood) -> str:
 
 
 def _copies(copies: Mapping[str, Sequence[Originality]]) -> str:
-    head = ("windows that stand in the training pieces", *(f"{bars} bars" if bars > 1 else "1 bar" for bars in WINDOWS))
-    rows = []
-    for name, pieces in copies.items():
-        rows.append((name, *(f"{share:.1%}" for share in shares(pieces).values())))
+    head = ("windows that stand in the training pieces", *WINDOWS.values(), "longest copy, notes")
+    rows = [
+        (name, *(f"{share:.1%}" for share in shares(pieces).values()), _longest(pieces))
+        for name, pieces in copies.items()
+    ]
     caption = (
         "In any key and tempo. Held-out pieces, which nobody copied, show what is custom and chance. A window of fewer "
         "than four notes does not count."
     )
-    return _table((*head, "longest copy, notes"), [(*row, _longest(copies[row[0]])) for row in rows], caption)
+    return _table(head, rows, caption)
 
 
 def _longest(pieces: Sequence[Originality]) -> str:
@@ -141,11 +137,8 @@ def _sample(sample: Sample) -> str:
     copy = sample.found.copy if sample.found else None
     said = ""
     if copy is not None:
-        bars = (
-            f"bars {copy.first_bar} to {copy.last_bar}" if copy.last_bar > copy.first_bar else f"bar {copy.first_bar}"
-        )
         said = (
-            f"<p>Lit up: its longest run from a training piece, {copy.notes} notes in {bars}, as in "
+            f"<p>Lit up: its longest run from a training piece, {copy.notes} notes in {copy.bars}, as in "
             f"<code>{escape(copy.source)}</code> from bar {copy.source_bar} on.</p>"
         )
     player = roll(sample.name, sample.score, (copy.start, copy.end) if copy else None)
