@@ -58,9 +58,11 @@ def token_log_likelihoods(
 
 
 def _repeat(reading: Any, count: int) -> Any:
-    """The reading of one sequence as that of `count` such; also of the tuples of arrays in it."""
+    """The reading of one sequence as that of `count` such; also of the tuples of arrays and lists of one in it."""
     if isinstance(reading, np.ndarray):
         return np.repeat(reading, count, axis=0)
+    if isinstance(reading, list):
+        return reading * count
     if isinstance(reading, tuple):
         return type(reading)(*(_repeat(part, count) for part in reading))
     return replace(reading, **{each.name: _repeat(getattr(reading, each.name), count) for each in fields(reading)})

@@ -15,6 +15,7 @@ from musiclstm.tokenizers.base import Reading, Tokenizer, carry_forward
 from musiclstm.tokenizers.fitting import FASTEST, SLOWEST, usual_tempo
 from musiclstm.tokenizers.grid import nearest_step, quantise_meters, steps_of
 from musiclstm.tokenizers.metre import MOST_BARS, BarReading, Metre, bars_so_far, read_bars
+from musiclstm.tokenizers.repeats import AGREEMENTS, FOLLOWING, Line, Repeats, coded
 from musiclstm.tokenizers.vocabulary import BOS, EOS, Vocabulary
 from musiclstm.tokenizers.voices_grammar import LONGEST_RUN, REST, VoicesGrammar
 
@@ -24,12 +25,14 @@ MOST_TOGETHER = 0.05  # the share of notes with which a voice may break the rule
 
 @dataclass
 class VoicesReading(Reading):
-    """Also the voice tokens read (B,), and of each voice its last pitch or rest and where that began (B, V)."""
+    """Also the voice tokens read (B,), of each voice its last pitch or rest and where that began (B, V), and for each
+    row what is needed to see that it repeats itself."""
 
     count: np.ndarray
     bar: BarReading
     last: np.ndarray
     since: np.ndarray
+    lines: list[Line | None]
 
 
 class Voices(Tokenizer):
@@ -53,7 +56,7 @@ class Voices(Tokenizer):
             raise UserError(f"tokenizer.tempo is {tempo}: give quarter notes a minute from {SLOWEST} to {FASTEST}")
         self.num_voices, self.steps_per_quarter, self.tempo = num_voices, steps_per_quarter, float(tempo)
         self.programs = [programs[min(v, len(programs) - 1)] for v in range(num_voices)]
-        self.metre = Metre(steps_per_quarter)
+        self.metre, self.repeats = Metre(steps_per_quarter), Repeats(num_voices, steps_per_quarter)
         self.vocabulary = Vocabulary({**self.metre.types(), "Rest": [""], "Hold": [""], "Pitch": range(128)})
         self.metre.bind(self.vocabulary)
         self.rest, self.hold, self.pitch = (self.vocabulary.first(kind) for kind in ("Rest", "Hold", "Pitch"))
@@ -64,7 +67,12 @@ class Voices(Tokenizer):
             "last": 130,  # nothing yet, a rest, or a pitch
             "run": LONGEST_RUN + 1,
             "bars": MOST_BARS + 1,
+            "following": FOLLOWING,
+            "agreement": AGREEMENTS,
         }
+        if num_voices > 1:  # where there is one, these are `last` and `run`
+            self.context_sizes |= {f"last_{v + 1}": 130 for v in range(num_voices)}
+            self.context_sizes |= {f"run_{v + 1}": LONGEST_RUN + 1 for v in range(num_voices)}
 
     @classmethod
     def fit(cls, scores: Sequence[Score], **arguments: Any) -> Voices:
@@ -182,7 +190,7 @@ class Voices(Tokenizer):
         if reading is None:
             zero = np.zeros(batch, np.int64)
             nothing = np.zeros((batch, num_voices), np.int64)
-            reading = VoicesReading(zero * 0.0, zero, zero, BarReading.start(batch), nothing, nothing)
+            reading = VoicesReading(zero * 0.0, zero, zero, BarReading.start(batch), nothing, nothing, [None] * batch)
         assert isinstance(reading, VoicesReading)
         is_voice = self._is_voice(ids)
         count = reading.count[:, None] + np.cumsum(is_voice, axis=1)  # (B, T)
@@ -201,14 +209,31 @@ class Voices(Tokenizer):
             sinces.append(carry_forward(said_at, fresh, reading.since[:, v]))
         last, since = np.stack(lasts, -1), np.stack(sinces, -1)  # (B, T, V)
         own = voice[..., None]
-        last_own = np.take_along_axis(last, own, -1)[..., 0]
-        run = np.clip(step - np.take_along_axis(since, own, -1)[..., 0], 0, LONGEST_RUN)
-        features = np.stack([voice, position, meter, last_own, run, bars_so_far(bars)], -1)
+        runs = np.clip(step[..., None] - since, 0, LONGEST_RUN)
+        last_own, run = (np.take_along_axis(part, own, -1)[..., 0] for part in (last, runs))
+        sounds = np.take_along_axis(last, said_by[..., None], -1)[..., 0]
+        following, agreement, lines = self._repeats(coded(sounds, ids != self.hold), is_voice, reading.lines)
+        features = np.stack([voice, position, meter, last_own, run, bars_so_far(bars), following, agreement], -1)
+        if num_voices > 1:
+            features = np.concatenate([features, last, runs], -1)
         seconds = step[:, -1] * self.seconds_per_step
-        return features, VoicesReading(seconds, bars[:, -1], count[:, -1], bar, last[:, -1], since[:, -1])
+        return features, VoicesReading(seconds, bars[:, -1], count[:, -1], bar, last[:, -1], since[:, -1], lines)
+
+    def _repeats(
+        self, codes: np.ndarray, is_voice: np.ndarray, lines: list[Line | None]
+    ) -> tuple[np.ndarray, np.ndarray, list[Line | None]]:
+        """The features of what the piece repeats, (B, T) each, from the codes of the tokens that are voices."""
+        following, agreement = np.empty_like(codes), np.empty_like(codes)
+        after: list[Line | None] = []
+        for row, line in enumerate(lines):
+            ahead, for_long, line = self.repeats.read(codes[row, is_voice[row]], line)
+            spoken = np.cumsum(is_voice[row])  # each token sees what came of the voices up to it
+            following[row], agreement[row] = ahead[spoken], for_long[spoken]
+            after.append(line)
+        return following, agreement, after
 
     def grammar(self) -> VoicesGrammar:
-        return VoicesGrammar(self.vocabulary, self.metre, self.num_voices, self.seconds_per_step)
+        return VoicesGrammar(self.vocabulary, self.metre, self.repeats, self.seconds_per_step)
 
     def describe(self) -> str:
         voices = f"{self.num_voices} voice{'s' if self.num_voices > 1 else ''}"

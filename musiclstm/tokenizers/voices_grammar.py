@@ -8,6 +8,7 @@ import numpy as np
 
 from musiclstm.tokenizers.grammar import ONE, ZERO, Clock, Grammar, columns, row_starts
 from musiclstm.tokenizers.metre import BarState, Metre, MetreGrammar, bars_so_far
+from musiclstm.tokenizers.repeats import Repeats, RepeatState, coded
 from musiclstm.tokenizers.vocabulary import EOS, Vocabulary
 
 REST = 1  # in the feature `last`, where 0 is nothing yet and pitches begin at 2
@@ -25,14 +26,16 @@ class VoicesState(NamedTuple):
     """The step at which that, or the silence, began; (B, V)."""
     polyphony: np.ndarray
     """How many voices sound, (B,)."""
+    repeats: RepeatState
 
 
 class VoicesGrammar(Grammar[VoicesState]):
     """Hold follows only a sounding note; a meter changes only at a bar line, and not back to itself; the
     piece ends only after a step in which something sounds."""
 
-    def __init__(self, vocabulary: Vocabulary, metre: Metre, num_voices: int, seconds_per_step: float) -> None:
-        self.num_voices, size = num_voices, len(vocabulary)
+    def __init__(self, vocabulary: Vocabulary, metre: Metre, repeats: Repeats, seconds_per_step: float) -> None:
+        num_voices, size = repeats.num_voices, len(vocabulary)
+        self.num_voices, self.repeats = num_voices, repeats
         self.hold, pitch = vocabulary.first("Hold"), vocabulary.range("Pitch")
         music = range(vocabulary.first("Rest"), size)
         self.metre = MetreGrammar(metre, music, size, seconds_per_step)
@@ -45,10 +48,13 @@ class VoicesGrammar(Grammar[VoicesState]):
         self.last = np.arange(129) + 2  # by the pitch; the last is that of SILENT
         self.last[SILENT] = REST
         self.runs = np.full(1, LONGEST_RUN)
+        self.begins = np.ones(size, np.int64)
+        self.begins[self.hold] = 0
+        self.order = np.arange(num_voices)
 
     def start(self, batch: int) -> VoicesState:
         zero, voices = np.zeros(batch, np.int64), np.zeros((batch, self.num_voices), np.int64)
-        return VoicesState(self.metre.start(batch), zero, voices + SILENT, voices, zero)
+        return VoicesState(self.metre.start(batch), zero, voices + SILENT, voices, zero, self.repeats.start(batch))
 
     def allowed(self, state: VoicesState) -> np.ndarray:
         mask = self.metre.allowed(state.bar)
@@ -58,10 +64,10 @@ class VoicesGrammar(Grammar[VoicesState]):
         return mask
 
     def advance(self, state: VoicesState, tokens: np.ndarray) -> VoicesState:
-        bar, voice, pitch, since, polyphony = state
+        bar, voice, pitch, since, polyphony, repeats = state
         spoken, begins, value = self.table.take(tokens, 1)
+        own = row_starts(len(tokens), self.num_voices) + voice
         if np.count_nonzero(begins):
-            own = row_starts(len(tokens), self.num_voices) + voice
             before = pitch.take(own)
             after = np.where(begins, value, before)
             sounded, sounds = before >= ZERO, after >= ZERO
@@ -71,13 +77,17 @@ class VoicesGrammar(Grammar[VoicesState]):
             since.put(own, np.where(fresh, bar.clock.step, since.take(own)))
             polyphony = polyphony + sounds - sounded
         voice = voice + spoken
-        bar = self.metre.advance(bar, tokens, self.closes.take(voice))
-        return VoicesState(bar, self.wraps.take(voice), pitch, since, polyphony)
+        closes = self.closes.take(voice)
+        if np.count_nonzero(spoken):
+            code = coded(self.last.take(pitch.take(own)), self.begins.take(tokens))
+            repeats = self.repeats.advance(repeats, own, code, spoken, closes, bar.clock.step)
+        bar = self.metre.advance(bar, tokens, closes)
+        return VoicesState(bar, self.wraps.take(voice), pitch, since, polyphony, repeats)
 
     def features(self, state: VoicesState) -> np.ndarray:
         clock = state.bar.clock
-        own = row_starts(len(state.voice), self.num_voices) + state.voice
-        features = np.empty((len(own), 6), np.int64)
+        own, voices = row_starts(len(state.voice), self.num_voices) + state.voice, self.num_voices
+        features = np.empty((len(own), 8 + 2 * voices * (voices > 1)), np.int64)
         features[:, 0] = state.voice
         features[:, 1] = clock.position
         features[:, 2] = state.bar.meter
@@ -85,6 +95,13 @@ class VoicesGrammar(Grammar[VoicesState]):
         features[:, 3] = self.last.take(state.pitch.take(own)) * np.minimum(clock.step, ONE)
         features[:, 4] = np.minimum(clock.step - state.since.take(own), self.runs)
         features[:, 5] = bars_so_far(clock.bar)
+        features[:, 6], features[:, 7] = self.repeats.features(state.repeats, own)
+        if voices > 1:
+            step = clock.step[:, None]
+            features[:, 8 : 8 + voices] = self.last.take(state.pitch)
+            features[:, 8 + voices :] = np.minimum(step - state.since, self.runs)
+            if not step.all():
+                features[:, 8 : 8 + voices] *= (step > ZERO) | (self.order < state.voice[:, None])
         return features
 
     def clock(self, state: VoicesState) -> Clock:

@@ -128,6 +128,53 @@ def test_admits(notes: np.ndarray, why: str | None) -> None:
     assert (why or "") in (said or "")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_repeats(kind: str) -> None:
+    """Sections that come again, whole, varied and cut, and pieces longer than what is looked back on."""
+    voices = KINDS[kind]
+    context, memory = voices.repeats.context, voices.repeats.memory
+    random = np.random.default_rng(1)
+
+    def section(steps: int) -> np.ndarray:
+        grid = random.choice([voices.rest, *range(voices.pitch + 60, voices.pitch + 64)], (steps, voices.num_voices))
+        held = (random.random(grid.shape) < 0.4) & (np.roll(grid, 1, 0) != voices.rest)
+        held[0] = False
+        for step in range(1, steps):  # a hold needs a sound before it
+            held[step] &= (grid[step - 1] != voices.rest) | held[step - 1]
+            grid[step][held[step]] = voices.hold
+        grid[:, 0] = np.where(grid[:, 0] == voices.rest, voices.pitch + 60, grid[:, 0])
+        return grid
+
+    first, second, third = section(context + 12), section(13), section(memory)
+    varied = first.copy()
+    varied[11, -1] = voices.pitch + 70
+    header = unspell(voices, "BOS TimeSignature_4/4")
+    sequences = [
+        np.concatenate([header, np.concatenate(parts).ravel()]).astype(np.int32)
+        for parts in (
+            [first, first, second, varied, first],
+            [first[context // 2 :], second, first, first[:3]],
+            [np.full_like(first, voices.hold), first, second, first],
+            [first, third, first, third[:30]],
+        )
+    ]
+    for ids in sequences:  # no piece begins with a hold
+        opening = ids[2 : 2 + voices.num_voices]
+        opening[opening == voices.hold] = voices.pitch + 60
+    check_context(voices, sequences, seed=1)
+    check_states(voices, sequences, longest=(memory + 100) * voices.num_voices)
+    features, _ = voices.context(sequences[0][None])
+    named = dict(zip(voices.context_sizes, features[0].T, strict=True))
+    again = np.arange((len(first) + context) * voices.num_voices, 2 * len(first) * voices.num_voices) + len(header)
+    tokens = sequences[0][again]
+    expected = np.where(tokens == voices.rest, 1, np.where(tokens == voices.hold, 2, tokens - voices.pitch + 3))
+    assert named["following"][again - 1].tolist() == expected.tolist()
+    assert (named["agreement"][again - 1] >= 2).all()
+    far, _ = voices.context(sequences[3][None])
+    too_far = (len(first) + memory + context) * voices.num_voices + len(header)
+    assert not far[0, too_far : too_far + voices.num_voices, 6:8].any()
+
+
 def test_features() -> None:
     voices = Voices(2, 2)
     text = "BOS TimeSignature_3/4 Pickup_1 Rest Pitch_48 Pitch_72 Hold TimeSignature_2/4 Hold Pitch_50"
