@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from musiclstm.data.published import FRAME_SETS, JSB_16TH, read_frames, read_jsb_16th
 from musiclstm.errors import UserError
-from musiclstm.evaluation.datasets import FRAME_SETS, JSB_16TH, read_frames, read_jsb_16th
 from musiclstm.evaluation.ngrams import FramesNGram, VoicesNGram
 from musiclstm.evaluation.protocol import Scorer, evaluate
 

@@ -178,14 +178,13 @@ def copied_table(copies: dict[str, list[Originality]]) -> list[str]:
 
 def table(found: Likelihood) -> list[str]:
     """The figures as lines for the screen."""
+    means = [(f"nats per {name}", mean) for name, mean in (*found.means, *found.unit_means)]
+    wide = max(len(name) for name, _ in means)
     lines = [
         f"{found.pieces:,} pieces, {found.nats:,.0f} nats (natural logarithms)",
-        f"  {'':18}{'all together':>14}{'mean of pieces':>16}",
+        f"  {'':{wide}}{'all together':>14}{'mean of pieces':>16}",
     ]
-    lines += [
-        f"  {f'nats per {name}':18}{mean.all:14.4f}{mean.of_pieces:16.4f}   ({mean.count:,.0f})"
-        for name, mean in (*found.means, *found.unit_means)
-    ]
+    lines += [f"  {name:{wide}}{mean.all:14.4f}{mean.of_pieces:16.4f}   ({mean.count:,.0f})" for name, mean in means]
     lines.append("Nats per token by where in its piece a token stands")
     for part in found.positions:
         lines.append(

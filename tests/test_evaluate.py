@@ -14,6 +14,8 @@ from musiclstm.errors import UserError
 from musiclstm.midi import write_midi
 from musiclstm.model.bundle import save_bundle
 from musiclstm.score import Score, make_notes
+from musiclstm.tokenizers import from_dict
+from tests.data.published_files import write_frames, write_voices
 from tests.generation.models import make_generator
 from tests.music import chorale
 
@@ -64,6 +66,31 @@ def test_pieces_that_cannot_be_said_are_counted(store: Path, capsys: pytest.Capt
     run("output=out", "data.path=music", "pieces=all")
     assert "Left out: 1 pieces that the tokenizer cannot say" in capsys.readouterr().out
     assert sum(json.loads(Path("out", evaluate.FILE).read_text())["left_out"].values()) == 1
+
+
+def test_the_benchmarks_are_measured_by_their_own_units(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    piece = [[67, 62, 59, 43], [67, -1, 59, 43], [67, 62, 59, 41]]
+    path = write_voices(Path(), [piece], [piece, piece[1:]], [piece[2:]])
+    run("output=voices", f"data.path={path}")
+    said = capsys.readouterr().out
+    voices = json.loads(Path("voices", evaluate.FILE).read_text())["likelihood"]
+    assert (voices["unit"], voices["per_unit"]["count"], voices["per_unit_skip_first"]["count"]) == (
+        *("voice_step", 4 * 5),
+        4 * 3,
+    )
+    assert voices["per_unit"]["all"] == pytest.approx(voices["nats"] / 20)
+    assert "nats per voice_step, skip first" in said
+    run("output=short", f"data.path={path}", "pieces=test")  # of one step
+    short = json.loads(Path("short", evaluate.FILE).read_text())["likelihood"]
+    assert short["per_unit"]["count"] == 4 and short["per_unit_skip_first"] is None
+    made = make_generator(from_dict({"name": "frames", "arguments": {"steps_per_quarter": 1}}))
+    save_bundle(Path("frames.safetensors"), made.model, made.tokenizer.to_dict(), {})
+    path = write_frames(Path("JSB_Chorales.mat"), [[(60,)]], [[(), (60, 64), (), (62,)], [(50,)]], [])
+    run("output=frames", f"data.path={path}", "checkpoint=frames.safetensors")
+    frames = json.loads(Path("frames", evaluate.FILE).read_text())["likelihood"]
+    assert (frames["unit"], frames["per_unit"]["count"], frames["per_unit_skip_first"]["count"]) == ("frame", 5, 3)
+    assert frames["per_unit"]["all"] == pytest.approx(frames["nats"] / 5)
+    assert frames["per_unit_skip_first"]["all"] < frames["nats"] / 3
 
 
 def test_what_is_wrong_is_said(store: Path) -> None:

@@ -43,7 +43,7 @@ LIBRARIES = {  # who may import it; type annotations do not count
     "matplotlib": {"rendering"},
     "midirenderer": {"rendering"},
     "soundfile": {"rendering"},
-    "scipy": {"evaluation"},
+    "scipy": {"data.published"},
     "verovio": {"rendering.engraving.pages"},
     "typst": {"rendering.engraving.pages"},
     "rich": {"console"},

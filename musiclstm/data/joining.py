@@ -47,7 +47,10 @@ def joining(
         def finish(store: NoteStore) -> None:
             work.lines.extend(write_report(store, store.folder, pitch_counts=work.pitches()))
             if not len(store):
-                raise UserError(f"{head['source']}: none of its files can be used. {' '.join(work.lines)}")
+                source, reason = head["source"], next((entry["reason"] for entry in store.files()), "")
+                if os.path.isfile(source):
+                    raise UserError(f"{source}: {reason}")
+                raise UserError(f"{source}: none of its files can be used. {' '.join(work.lines)}")
             if recipe.strict:
                 forbid_drops(store, work.lines)
 

@@ -32,7 +32,8 @@ class Splitting:
     says; or, with `as_they_are`, as the parts have them.
 
     group_by: what else than likeness makes pieces belong together. leaks: what becomes of a piece to train on whose
-    group has pieces that were given to the validation or the test: "keep" it, or "drop" it.
+    group has pieces that were given to the validation or the test: "keep" it, or "drop" it. keep_same: whether pieces
+    that are the same are all kept, and not the first of them alone.
     """
 
     shares: Sequence[float] = (0.8, 0.1, 0.1)
@@ -41,6 +42,7 @@ class Splitting:
     as_they_are: bool = False
     group_by: Grouper | None = None
     leaks: str = "keep"
+    keep_same: bool = False
 
     def __post_init__(self) -> None:
         check_shares(self.shares)
@@ -113,7 +115,8 @@ class Survey:
         self._columns.append([fate, digest, key, fixed])
         self._sketches.write(part.rows("sketches").tobytes())
         kept = fate == KEPT
-        kept[kept] = self._first_seen(digest[kept, 0])
+        if not splitting.keep_same:
+            kept[kept] = self._first_seen(digest[kept, 0])
         return kept
 
     def _first_seen(self, keys: np.ndarray) -> np.ndarray:
@@ -142,7 +145,7 @@ class Survey:
 
 def _plan(survey: Survey, splitting: Splitting, sketches: Path) -> Plan:
     fate, digest, key, fixed = survey.columns()
-    like = _same_as(digest, fate, fixed)
+    like = np.full(len(fate), -1, np.int64) if splitting.keep_same else _same_as(digest, fate, fixed)
     fate[like >= 0] = SAME
     kept = np.flatnonzero(fate == KEPT)
     near = _near_duplicates(sketches, kept, len(fate))

@@ -15,6 +15,8 @@ from musiclstm.data.grouping import Grouper, group_by_column, group_by_pattern
 from musiclstm.data.music_files import FolderFiles, MusicFile, find_files
 from musiclstm.data.plan import Splitting
 from musiclstm.data.pool import warm_up
+from musiclstm.data.published_pieces import READING as READING_PUBLISHED
+from musiclstm.data.published_pieces import find_splits, is_published, read_split, split_of
 from musiclstm.data.reading import read_music, read_part
 from musiclstm.data.selection import Selection
 from musiclstm.data.splits import check_shares, csv_columns, draw, rows_by_file, split_by_csv
@@ -50,7 +52,8 @@ def prepare(
     Hidden files and folders are passed over. Pieces with the same content are kept once, and near duplicates stand
     on one side of the split, which follows `shares`, by `seed` and the pieces' names alone; or it is what `csv`, a
     path as such or below `path`, has in `column`; `file_column` names the files there, and is found where it is not
-    given. Files that the CSV does not split are left out.
+    given. Files that the CSV does not split are left out. The file of a published benchmark (.json, .mat) comes
+    whole, duplicates and all, in the split that was published.
 
     group_by: a column of `csv`, or else a regular expression on the names of pieces: those in which it finds the
     same stand on one side of the split, too. leaks: what becomes of a near duplicate of a piece that `csv` has in
@@ -68,7 +71,10 @@ def prepare(
     _check_limits(max_seconds, max_megabytes, shard)
     shares = check_shares(shares)
     warm_up(read_part.__module__)  # while the files are listed
-    files = find_files(path)
+    published = is_published(path)
+    if published and (csv, selection_csv, limit) != (None, None, None):
+        raise UserError(f"{path} is a benchmark, whole and split: leave out split.csv, select.csv and data.limit")
+    files = find_splits(path) if published else find_files(path)
     if limit is not None and limit < len(files):
         least = set(heapq.nsmallest(limit, (draw(seed, file.source) for file in files)))
         files = _these(files, [draw(seed, file.source) in least for file in files])
@@ -81,7 +87,9 @@ def prepare(
         files = _keep(files, named, skipped, "selection", f"not named in {table.name}")
         settings["selection_csv"] = digest_of(sorted(named))
     grouper: Grouper | None = None
-    given = None
+    given = {part.source: split_of(part) for part in files} if published else None
+    if published:
+        settings |= {"published": True, "leaks": leaks}
     if csv is not None:
         table = _table(csv, path)
         sources = [file.source for file in files]
@@ -98,9 +106,9 @@ def prepare(
     if group_by is not None and grouper is None:
         grouper = group_by_pattern(group_by)
     recipe = Recipe(
-        read_music,
-        READING,
-        Splitting(shares, seed, given, group_by=grouper, leaks=leaks),
+        read_split if published else read_music,
+        READING_PUBLISHED if published else READING,
+        Splitting(shares, seed, given, group_by=grouper, leaks=leaks, keep_same=published),
         selection,
         settings,
         skipped,

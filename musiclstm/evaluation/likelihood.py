@@ -81,6 +81,9 @@ class Likelihood:
     per_bar: Mean
     per_unit: Mean | None
     """Of what published figures count: a voice and step, a frame; None where the tokenizer names none."""
+    per_unit_skip_first: Mean | None
+    """Likewise without all that stands at the first step of each piece, as some papers have it: None also where no
+    piece is longer."""
     unit: str | None
     positions: list[Position]
     types: list[TypeShare]
@@ -92,8 +95,9 @@ class Likelihood:
 
     @property
     def unit_means(self) -> list[tuple[str, Mean]]:
-        """Likewise that of the tokenizer's unit, where it names one."""
-        return [(self.unit, self.per_unit)] if self.unit is not None and self.per_unit is not None else []
+        """Likewise those of the tokenizer's unit, where it names one."""
+        units = [(str(self.unit), self.per_unit), (f"{self.unit}, skip first", self.per_unit_skip_first)]
+        return [(name, mean) for name, mean in units if mean is not None]
 
     def to_dict(self) -> dict[str, object]:
         """Numbers, lists and strings, fit for JSON."""
@@ -108,11 +112,16 @@ def likelihood(pieces: Sequence[ReadPiece], tokenizer: Tokenizer) -> Likelihood:
     for kind in unit[1] if unit else ():
         counted[list(tokenizer.vocabulary.range(kind))] = True
 
-    def mean(counts: Sequence[float]) -> Mean:
+    def mean(counts: Sequence[float], nats: np.ndarray = nats) -> Mean:
         count = np.array(counts, np.float64)
         some = count > 0
         each = nats[some] / count[some]
         return Mean(float(nats.sum() / count.sum()), float(each.mean()), float(count.sum()))
+
+    units = [counted[piece.tokens] for piece in pieces]
+    later = [piece.seconds > 0 for piece in pieces]
+    skip_first = [int(is_unit[here].sum()) for is_unit, here in zip(units, later, strict=True)]
+    later_nats = np.array([piece.nats[here].sum() for piece, here in zip(pieces, later, strict=True)])
 
     return Likelihood(
         pieces=len(pieces),
@@ -121,7 +130,8 @@ def likelihood(pieces: Sequence[ReadPiece], tokenizer: Tokenizer) -> Likelihood:
         per_note=mean([piece.notes for piece in pieces]),
         per_second=mean([piece.duration for piece in pieces]),
         per_bar=mean([piece.bars for piece in pieces]),
-        per_unit=mean([int(counted[piece.tokens].sum()) for piece in pieces]) if unit else None,
+        per_unit=mean([int(is_unit.sum()) for is_unit in units]) if unit else None,
+        per_unit_skip_first=mean(skip_first, later_nats) if sum(skip_first) else None,
         unit=unit[0] if unit else None,
         positions=_positions(pieces),
         types=_types(pieces, tokenizer),

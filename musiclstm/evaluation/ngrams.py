@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from musiclstm.evaluation.datasets import REST, VOICES, Frames
+from musiclstm.data.published import REST, VOICES, Frames
 from musiclstm.evaluation.witten_bell import Level, WittenBell
 
 KEYS_UP = range(-5, 7)  # semitones

@@ -41,6 +41,7 @@ class Frames(Tokenizer):
     """
 
     name = "frames"
+    unit = ("frame", ("Frame",))
 
     def __init__(self, steps_per_quarter: int = 4, tempo: float = 120.0, program: int = 0) -> None:
         if not 1 <= steps_per_quarter <= 24:

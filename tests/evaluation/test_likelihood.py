@@ -82,6 +82,8 @@ def test_means_are_over_symbols_and_over_pieces() -> None:
     assert (found.per_note.all, found.per_note.of_pieces) == (4.0, (8 / 3 + 8) / 2)
     assert (found.per_second.all, found.per_second.of_pieces) == (16 / 150, (8 / 100 + 8 / 50) / 2)
     assert found.per_unit is not None and found.per_unit.count == 4  # pitches, and not the end
+    skip_first = found.per_unit_skip_first  # what stands at 0 s is left out, of the nats and of the pitches
+    assert skip_first is not None and (skip_first.all, skip_first.of_pieces, skip_first.count) == (11 / 2, 7 / 2, 2)
     assert [(p.start, p.end, p.nats_per_token, p.tokens, p.pieces) for p in found.positions] == [
         (0, 30, 7 / 3, 3, 2),
         (30, 60, 3.5, 2, 2),

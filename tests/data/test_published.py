@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from musiclstm.data.published import FRAME_SETS, JSB_16TH, REST, read_frames, read_jsb_16th
 from musiclstm.errors import UserError
-from musiclstm.evaluation.datasets import FRAME_SETS, JSB_16TH, REST, read_frames, read_jsb_16th
-
-io = pytest.importorskip("scipy.io")
-
-
-def rolls(*pieces: np.ndarray) -> np.ndarray:
-    """A MATLAB cell array of piano rolls."""
-    cells = np.empty((1, len(pieces)), object)
-    cells[0, :] = pieces
-    return cells
-
-
-def roll(*frames: list[int]) -> np.ndarray:
-    made = np.zeros((len(frames), 88), np.uint8)
-    for row, frame in zip(made, frames, strict=True):
-        row[[pitch - 21 for pitch in frame]] = 1
-    return made
+from tests.data.published_files import roll, rolls, savemat, write_frames, write_voices
 
 
 def test_voices(tmp_path: Path) -> None:
     piece = [[67, 62, 59, 43], [67, -1, 59, 43]]
-    (tmp_path / JSB_16TH).write_text(json.dumps({"train": [piece, piece[:1]], "valid": [], "test": [piece]}))
+    write_voices(tmp_path, [piece, piece[:1]], [], [piece])
     for path in (tmp_path, tmp_path / JSB_16TH):
         splits = read_jsb_16th(path)
         assert {split: [piece.shape for piece in pieces] for split, pieces in splits.items()} == {
@@ -42,7 +26,16 @@ def test_voices(tmp_path: Path) -> None:
         assert splits["test"][0][1, 1] == REST
 
 
-@pytest.mark.parametrize("content", ["", "[1]", '{"train": []}', '{"train": [[[1, 2, 3]]], "valid": [], "test": []}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[1]",
+        '{"train": []}',
+        '{"train": [[[1, 2, 3]]], "valid": [], "test": []}',
+        '{"train": [[[1, 2, 3, 128]]], "valid": [], "test": []}',
+    ],
+)
 def test_what_are_not_voices(tmp_path: Path, content: str) -> None:
     (tmp_path / JSB_16TH).write_text(content)
     with pytest.raises(UserError, match="not the chorales in four voices"):
@@ -50,24 +43,21 @@ def test_what_are_not_voices(tmp_path: Path, content: str) -> None:
 
 
 def test_frames(tmp_path: Path) -> None:
-    first = roll([60, 64], [], [21, 108])
-    io.savemat(
-        tmp_path / "Nottingham.mat",
-        {"traindata": rolls(first, roll([])), "validdata": rolls(first), "testdata": rolls(roll([], [50]))},
-    )
+    first = [(60, 64), (), (21, 108)]
+    write_frames(tmp_path / "Nottingham.mat", [first, [()]], [first], [[(), (50,)]])
     for path in (tmp_path, tmp_path / "Nottingham.mat"):
         assert read_frames(path, "Nottingham") == {
-            "train": [[(60, 64), (), (21, 108)], [()]],
-            "validation": [[(60, 64), (), (21, 108)]],
+            "train": [first, [()]],
+            "validation": [first],
             "test": [[(), (50,)]],
         }
 
 
 def test_what_are_not_frames(tmp_path: Path) -> None:
     (tmp_path / "Nottingham.mat").write_text("no")
-    io.savemat(tmp_path / "MuseData.mat", {"traindata": rolls(roll([60]))})
+    savemat(tmp_path / "MuseData.mat", {"traindata": rolls(roll([60]))})
     narrow = rolls(np.ones((3, 87)))
-    io.savemat(tmp_path / "Piano_midi.mat", {"traindata": narrow, "validdata": narrow, "testdata": narrow})
+    savemat(tmp_path / "Piano_midi.mat", {"traindata": narrow, "validdata": narrow, "testdata": narrow})
     for name in ("Nottingham", "MuseData", "Piano_midi"):
         with pytest.raises(UserError, match=f"{name}.mat: not a set of frames"):
             read_frames(tmp_path, name)
