@@ -15,9 +15,10 @@ from musiclstm.tokenizers.base import Reading, Tokenizer, carry_forward
 from musiclstm.tokenizers.fitting import FASTEST, SLOWEST, usual_tempo
 from musiclstm.tokenizers.grid import nearest_step, quantise_meters, steps_of
 from musiclstm.tokenizers.metre import MOST_BARS, BarReading, Metre, bars_so_far, read_bars
-from musiclstm.tokenizers.repeats import AGREEMENTS, FOLLOWING, Line, Repeats, coded
+from musiclstm.tokenizers.repeats import AGREEMENTS
 from musiclstm.tokenizers.vocabulary import BOS, EOS, Vocabulary
 from musiclstm.tokenizers.voices_grammar import LONGEST_RUN, REST, VoicesGrammar
+from musiclstm.tokenizers.voices_repeats import FOLLOWING, Line, VoiceRepeats, coded
 
 VELOCITY = 80
 MOST_TOGETHER = 0.05  # the share of notes with which a voice may break the rule that it sings one at a time
@@ -56,7 +57,7 @@ class Voices(Tokenizer):
             raise UserError(f"tokenizer.tempo is {tempo}: give quarter notes a minute from {SLOWEST} to {FASTEST}")
         self.num_voices, self.steps_per_quarter, self.tempo = num_voices, steps_per_quarter, float(tempo)
         self.programs = [programs[min(v, len(programs) - 1)] for v in range(num_voices)]
-        self.metre, self.repeats = Metre(steps_per_quarter), Repeats(num_voices, steps_per_quarter)
+        self.metre, self.repeats = Metre(steps_per_quarter), VoiceRepeats(num_voices, steps_per_quarter)
         self.vocabulary = Vocabulary({**self.metre.types(), "Rest": [""], "Hold": [""], "Pitch": range(128)})
         self.metre.bind(self.vocabulary)
         self.rest, self.hold, self.pitch = (self.vocabulary.first(kind) for kind in ("Rest", "Hold", "Pitch"))

@@ -8,8 +8,8 @@ import numpy as np
 
 from musiclstm.tokenizers.grammar import ONE, ZERO, Clock, Grammar, columns, row_starts
 from musiclstm.tokenizers.metre import BarState, Metre, MetreGrammar, bars_so_far
-from musiclstm.tokenizers.repeats import Repeats, RepeatState, coded
 from musiclstm.tokenizers.vocabulary import EOS, Vocabulary
+from musiclstm.tokenizers.voices_repeats import RepeatState, VoiceRepeats, coded
 
 REST = 1  # in the feature `last`, where 0 is nothing yet and pitches begin at 2
 LONGEST_RUN = 32  # steps; a note held or a rest kept longer looks the same to the model
@@ -33,7 +33,7 @@ class VoicesGrammar(Grammar[VoicesState]):
     """Hold follows only a sounding note; a meter changes only at a bar line, and not back to itself; the
     piece ends only after a step in which something sounds."""
 
-    def __init__(self, vocabulary: Vocabulary, metre: Metre, repeats: Repeats, seconds_per_step: float) -> None:
+    def __init__(self, vocabulary: Vocabulary, metre: Metre, repeats: VoiceRepeats, seconds_per_step: float) -> None:
         num_voices, size = repeats.num_voices, len(vocabulary)
         self.num_voices, self.repeats = num_voices, repeats
         self.hold, pitch = vocabulary.first("Hold"), vocabulary.range("Pitch")

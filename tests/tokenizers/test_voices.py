@@ -132,7 +132,7 @@ def test_admits(notes: np.ndarray, why: str | None) -> None:
 def test_repeats(kind: str) -> None:
     """Sections that come again, whole, varied and cut, and pieces longer than what is looked back on."""
     voices = KINDS[kind]
-    context, memory = voices.repeats.context, voices.repeats.memory
+    context, memory = voices.repeats.places.context, voices.repeats.places.memory
     random = np.random.default_rng(1)
 
     def section(steps: int) -> np.ndarray:
