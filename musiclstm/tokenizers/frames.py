@@ -12,9 +12,11 @@ from musiclstm.errors import UserError
 from musiclstm.score import DRUMS, TEMPO, Score, make_notes
 from musiclstm.tokenizers.base import Reading, Tokenizer
 from musiclstm.tokenizers.fitting import FASTEST, SLOWEST, commonest_program, usual_tempo
-from musiclstm.tokenizers.frames_grammar import PITCHES, FramesGrammar
+from musiclstm.tokenizers.frames_grammar import FramesGrammar
+from musiclstm.tokenizers.frames_repeats import FOLLOWING, PITCHES, FrameRepeats, Line
 from musiclstm.tokenizers.grid import nearest_step, quantise_meters, steps_of
 from musiclstm.tokenizers.metre import MOST_BARS, BarReading, Metre, bars_so_far, read_bars
+from musiclstm.tokenizers.repeats import AGREEMENTS
 from musiclstm.tokenizers.vocabulary import BOS, EOS, Vocabulary
 
 VELOCITY = 80
@@ -24,12 +26,14 @@ MOST_STEPS = 1 << 18  # nine hours of sixteenths at 120: beyond lies a damaged f
 
 @dataclass
 class FramesReading(Reading):
-    """Also the frames closed (B,), and the pitches of the last one and of the one begun (B, 128)."""
+    """Also the frames closed (B,), the pitches of the last one and of the one begun (B, 128), and for each row what is
+    needed to see that it repeats itself."""
 
     step: np.ndarray
     bar: BarReading
     before: np.ndarray
     present: np.ndarray
+    lines: list[Line | None]
 
 
 class Frames(Tokenizer):
@@ -51,7 +55,7 @@ class Frames(Tokenizer):
         if not 0 <= program < DRUMS:
             raise UserError(f"tokenizer.program is {program}: give a number from 0 to 127")
         self.steps_per_quarter, self.tempo, self.program = steps_per_quarter, float(tempo), program
-        self.metre = Metre(steps_per_quarter)
+        self.metre, self.repeats = Metre(steps_per_quarter), FrameRepeats(steps_per_quarter)
         self.vocabulary = Vocabulary({**self.metre.types(), "Pitch": range(PITCHES), "Frame": [""]})
         self.metre.bind(self.vocabulary)
         self.pitch, self.frame = self.vocabulary.first("Pitch"), self.vocabulary.first("Frame")
@@ -60,6 +64,8 @@ class Frames(Tokenizer):
             "meter": len(self.metre.meters),
             "next": PITCHES + 1,  # none, or the pitch that the frame before would go on with
             "bars": MOST_BARS + 1,
+            "following": FOLLOWING,
+            "agreement": AGREEMENTS,
         }
 
     @classmethod
@@ -148,7 +154,7 @@ class Frames(Tokenizer):
         if reading is None:
             zero = np.zeros(batch, np.int64)
             nothing = np.zeros((batch, PITCHES), bool)
-            reading = FramesReading(zero * 0.0, zero, zero, BarReading.start(batch), nothing, nothing)
+            reading = FramesReading(zero * 0.0, zero, zero, BarReading.start(batch), nothing, nothing, [None] * batch)
         assert isinstance(reading, FramesReading)
         frame = np.cumsum(ids == self.frame, axis=1)  # since the one begun when this reading started
         step = reading.step[:, None] + frame
@@ -167,14 +173,27 @@ class Frames(Tokenizer):
         begin = (rows + frames - 1) * PITCHES
         found = told[np.searchsorted(told, begin + above)] - begin
         coming = np.where((found < PITCHES) & (above < PITCHES), found + 1, 0)
-        features = np.stack([position, meter, coming, bars_so_far(bars)], -1)
+        following, agreement, lines = self._repeats(ids, reading.lines)
+        features = np.stack([position, meter, coming, bars_so_far(bars), following, agreement], -1)
         open_frame = rows[:, 0] + frames[:, -1]
         before, present = (_members(told, open_frame + back) for back in (-1, 0))
         last = step[:, -1]
-        return features, FramesReading(last * self.seconds_per_step, bars[:, -1], last, bar, before, present)
+        return features, FramesReading(last * self.seconds_per_step, bars[:, -1], last, bar, before, present, lines)
+
+    def _repeats(self, ids: np.ndarray, lines: list[Line | None]) -> tuple[np.ndarray, np.ndarray, list[Line | None]]:
+        """The features of what the piece repeats, (B, T) each."""
+        following, agreement = np.empty_like(ids), np.empty_like(ids)
+        after: list[Line | None] = []
+        for row, line in enumerate(lines):
+            counts = ids[row] >= self.pitch  # the pitches and Frame are the last of the vocabulary
+            ahead, for_long, line = self.repeats.read(ids[row, counts] - self.pitch, line)
+            told = np.cumsum(counts)  # each token sees what came of those up to it
+            following[row], agreement[row] = ahead[told], for_long[told]
+            after.append(line)
+        return following, agreement, after
 
     def grammar(self) -> FramesGrammar:
-        return FramesGrammar(self.vocabulary, self.metre, self.seconds_per_step)
+        return FramesGrammar(self.vocabulary, self.metre, self.repeats, self.seconds_per_step)
 
     def describe(self) -> str:
         return f"frames: sets of pitches on a grid of {self.steps_per_quarter} steps a quarter"

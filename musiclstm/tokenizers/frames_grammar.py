@@ -6,11 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from musiclstm.tokenizers.frames_repeats import PITCHES, FrameRepeats, RepeatState
 from musiclstm.tokenizers.grammar import ONE, ZERO, Clock, Grammar, columns, row_starts, thresholds
 from musiclstm.tokenizers.metre import BarState, Metre, MetreGrammar, bars_so_far
 from musiclstm.tokenizers.vocabulary import EOS, Vocabulary
-
-PITCHES = 128
 
 
 class FramesState(NamedTuple):
@@ -23,13 +22,15 @@ class FramesState(NamedTuple):
     """The lowest pitch that may be said next, up to 128, where that is none; (B,)."""
     heard: np.ndarray
     """Whether anything sounds in the last frame that was closed, (B,) bool."""
+    repeats: RepeatState
 
 
 class FramesGrammar(Grammar[FramesState]):
     """Pitches ascend within a frame; a meter changes only at a bar line, and not back to itself; the piece ends
     only after a frame in which something sounds."""
 
-    def __init__(self, vocabulary: Vocabulary, metre: Metre, seconds_per_step: float) -> None:
+    def __init__(self, vocabulary: Vocabulary, metre: Metre, repeats: FrameRepeats, seconds_per_step: float) -> None:
+        self.repeats = repeats
         size, pitch, frame = len(vocabulary), vocabulary.range("Pitch"), vocabulary.range("Frame")
         self.pitch = slice(pitch.start, pitch.stop)
         self.metre = MetreGrammar(metre, range(pitch.start, frame.stop), size, seconds_per_step)
@@ -39,7 +40,7 @@ class FramesGrammar(Grammar[FramesState]):
 
     def start(self, batch: int) -> FramesState:
         nothing, zero = np.zeros((batch, PITCHES), bool), np.zeros(batch, np.int64)
-        return FramesState(self.metre.start(batch), nothing, nothing, zero, zero > 0)
+        return FramesState(self.metre.start(batch), nothing, nothing, zero, zero > 0, self.repeats.start(batch))
 
     def allowed(self, state: FramesState) -> np.ndarray:
         mask = self.metre.allowed(state.bar)
@@ -48,9 +49,14 @@ class FramesGrammar(Grammar[FramesState]):
         return mask
 
     def advance(self, state: FramesState, tokens: np.ndarray) -> FramesState:
-        before, present, heard = state.before, state.present, state.heard
+        before, present, heard, repeats = state.before, state.present, state.heard, state.repeats
         closes, pitch, above = self.table.take(tokens, 1)
         said, closed = np.count_nonzero(above), np.count_nonzero(closes)
+        if said:
+            lowest = row_starts(len(tokens), PITCHES + 1) + state.above
+            repeats = self.repeats.advance(repeats, lowest, pitch, above)
+        if closed:
+            repeats = self.repeats.close(repeats, closes, present, state.bar.clock.step)
         if closed == len(tokens):
             before, present, heard = present, np.zeros_like(present), state.above > ZERO
         elif closed:
@@ -62,18 +68,20 @@ class FramesGrammar(Grammar[FramesState]):
             place = row_starts(len(tokens), PITCHES) + pitch
             present = present.copy()
             present.put(place if said == len(tokens) else place[above > 0], True)
-        return FramesState(self.metre.advance(state.bar, tokens, closes), before, present, above, heard)
+        return FramesState(self.metre.advance(state.bar, tokens, closes), before, present, above, heard, repeats)
 
     def features(self, state: FramesState) -> np.ndarray:
         clock = state.bar.clock
-        features = np.empty((len(state.above), 4), np.int64)
+        features = np.empty((len(state.above), 6), np.int64)
         features[:, 0] = clock.position
         features[:, 1] = state.bar.meter
         coming = self.thresholds.take(state.above, 0) & state.before
-        lowest = coming.argmax(1)
-        found = coming.take(row_starts(len(coming), PITCHES) + lowest)
-        features[:, 2] = (lowest + ONE) * found
+        first = coming.argmax(1)
+        found = coming.take(row_starts(len(coming), PITCHES) + first)
+        features[:, 2] = (first + ONE) * found
         features[:, 3] = bars_so_far(clock.bar)
+        lowest = row_starts(len(state.above), PITCHES + 1) + state.above
+        features[:, 4], features[:, 5] = self.repeats.features(state.repeats, lowest)
         return features
 
     def clock(self, state: FramesState) -> Clock:

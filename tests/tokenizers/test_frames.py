@@ -13,6 +13,7 @@ from musiclstm.midi import read_midi
 from musiclstm.score import DRUMS, METER, TEMPO, Score, make_notes
 from musiclstm.tokenizers.frames import Frames
 from musiclstm.tokenizers.frames_grammar import FramesState
+from musiclstm.tokenizers.frames_repeats import PITCHES
 from tests.strategies import scores
 from tests.tokenizers.checks import (
     check_context,
@@ -23,6 +24,7 @@ from tests.tokenizers.checks import (
     check_walk,
     random_walks,
     spell,
+    unspell,
 )
 
 KINDS = {"usual": Frames(), "coarse": Frames(1, tempo=60, program=9), "odd": Frames(7)}
@@ -91,6 +93,30 @@ def test_walks(frames: Frames, favour: dict[str, float]) -> None:
         check_next(frames, ids)
     check_context(frames, walks)
     check_states(frames, walks)
+
+
+def test_repeats(frames: Frames) -> None:
+    """Sections that come again, whole and varied, and pieces longer than what is looked back on."""
+    context, memory = frames.repeats.places.context, frames.repeats.places.memory
+    random = np.random.default_rng(1)
+
+    def section(steps: int) -> list[list[int]]:
+        return [sorted(random.choice(np.arange(60, 66), random.integers(0, 4), False).tolist()) for _ in range(steps)]
+
+    first, second, third = section(context + 9), section(7), section(memory)
+    varied = [*first[:-4], [1, *first[-4]], *first[-3:]]
+    header = unspell(frames, "BOS TimeSignature_4/4")
+    sequences = []
+    for parts in ([first, first, second, varied, first], [[[]] * 9, first, [[]] * 9, first], [first, third, first]):
+        said = [frames.pitch + pitch for part in parts for frame in part for pitch in (*frame, PITCHES)]
+        sequences.append(np.concatenate([header, said]).astype(np.int32))
+    check_context(frames, sequences, seed=1)
+    check_states(frames, sequences, longest=2 * memory)
+    once, before = (sum(len(frame) + 1 for frame in part) for part in (first, first[:context]))
+    again = np.arange(once + before, 2 * once) + len(header)
+    features, _ = frames.context(sequences[0][None])
+    assert features[0, again - 1, 4].tolist() == (sequences[0][again] - frames.pitch + 1).tolist()
+    assert (features[0, again - 1, 5] >= 2).all()
 
 
 @settings(max_examples=50, deadline=None)
