@@ -133,5 +133,5 @@ class VoiceRepeats:
         codes = self.places.put(state.codes, step, state.now)
         places = self.places.advance(state.places, (state.now * self.factors).sum(1), step)
         known = places.place >= 0
-        there = self.places.get(codes, places.place) * known[:, None]
+        there = self.places.get(codes, places.place) * (known * ONE)[:, None]  # int64
         return RepeatState(places, codes, state.now, there, self.places.agreement.take(places.length), known * ONE)
