@@ -107,7 +107,8 @@ def test_repeats(frames: Frames) -> None:
     varied = [*first[:-4], [1, *first[-4]], *first[-3:]]
     header = unspell(frames, "BOS TimeSignature_4/4")
     sequences = []
-    for parts in ([first, first, second, varied, first], [[[]] * 9, first, [[]] * 9, first], [first, third, first]):
+    silence: list[list[int]] = [[]] * 9
+    for parts in ([first, first, second, varied, first], [silence, first, silence, first], [first, third, first]):
         said = [frames.pitch + pitch for part in parts for frame in part for pitch in (*frame, PITCHES)]
         sequences.append(np.concatenate([header, said]).astype(np.int32))
     check_context(frames, sequences, seed=1)
