@@ -14,7 +14,7 @@ import numpy as np
 from musiclstm.errors import UserError
 
 REST = -1  # what a silent voice has instead of a pitch
-VOICES = 4
+VOICES, STEPS_PER_QUARTER = 4, 4  # of the chorales
 LOWEST_KEY, KEYS = 21, 88  # of a piano, as MIDI pitches
 
 JSB_16TH = "Jsb16thSeparated.json"

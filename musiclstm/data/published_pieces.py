@@ -14,6 +14,7 @@ from musiclstm.data.published import (
     JSB_16TH,
     JSB_16TH_HOME,
     REST,
+    STEPS_PER_QUARTER,
     Frames,
     frames_per_quarter,
     published_file,
@@ -27,7 +28,6 @@ from musiclstm.midi.repair import count
 from musiclstm.score import Score, make_notes
 
 READING = "published 1"  # of what `read_split` makes of a file; to be changed whenever that changes
-SIXTEENTHS = 4  # steps in a quarter note of the chorales in four voices
 CHOIR, PIANO = 52, 0  # General MIDI programs
 PITCHES = 128
 
@@ -81,7 +81,7 @@ def voices_score(piece: np.ndarray) -> Score:
     Equal pitches that follow each other in a voice are one note, held, since the data do not tell holds from repeats.
     """
     start, end, voice, pitch = _runs(piece.T)
-    return Score(make_notes(start, end, pitch, program=CHOIR, track=voice), SIXTEENTHS)
+    return Score(make_notes(start, end, pitch, program=CHOIR, track=voice), STEPS_PER_QUARTER)
 
 
 def frames_score(piece: Frames, per_quarter: int) -> Score:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from musiclstm.data.published import REST, VOICES, Frames
+from musiclstm.data.published import REST, STEPS_PER_QUARTER, VOICES, Frames
 from musiclstm.evaluation.witten_bell import Level, WittenBell
 
 KEYS_UP = range(-5, 7)  # semitones
@@ -18,7 +18,6 @@ PITCHES = 128
 END = PITCHES  # closes a frame
 NONE = PITCHES + 1  # where there is no pitch to give as context: no symbol
 OUTER_FIRST = (0, 3, 1, 2)  # soprano, bass, alto, tenor: the inner voices fill what the outer ones leave
-STEPS_PER_QUARTER = 4
 
 
 class VoicesNGram:

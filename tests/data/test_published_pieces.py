@@ -23,7 +23,7 @@ def chorale(seed: int, steps: int = 48) -> list[list[int]]:
     piece[random.random((steps, 4)) < 0.1] = REST
     piece[3] = REST
     piece[-1] = [60, REST, 55, 43]
-    return piece.tolist()  # type: ignore[no-any-return]
+    return piece.tolist()
 
 
 def roll_of(seed: int, frames: int = 40) -> Frames:
@@ -40,7 +40,7 @@ def sung(store: NoteStore, index: int) -> list[list[int]]:
     grid = np.full((score.end, 4), REST)
     for start, end, voice, pitch in score.notes[["start", "end", "track", "pitch"]].tolist():
         grid[start:end, voice] = pitch
-    return grid.tolist()  # type: ignore[no-any-return]
+    return grid.tolist()
 
 
 def framed(store: NoteStore, index: int, per_quarter: int) -> Frames:
@@ -89,7 +89,7 @@ def test_frames_keep_their_pieces_order_and_split(tmp_path: Path, name: str, per
 
 
 def test_what_a_score_cannot_hold_is_said(tmp_path: Path) -> None:
-    pieces = [[*roll_of(0), (), ()], [(), ()], roll_of(1)]
+    pieces: list[Frames] = [[*roll_of(0), (), ()], [(), ()], roll_of(1)]
     store = prepared(write_frames(tmp_path / "MuseData.mat", pieces, [], []), tmp_path / "store", workers=1)
     assert [framed(store, index, 2) for index in range(len(store))] == [roll_of(0), roll_of(1)]
     assert store.file(0)["remarks"] == [
