@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from musiclstm.data.store import NoteStore
+    from musiclstm.evaluation.comparison import Comparison
     from musiclstm.evaluation.likelihood import Likelihood
     from musiclstm.evaluation.originality import Originality
     from musiclstm.generation import MusicGenerator
@@ -31,6 +32,7 @@ SPLITS = ("train", "validation", "test")
 @command("evaluate")
 def main(cfg: DictConfig) -> None:
     """Reads the pieces, prints what the model makes of them, and writes it as JSON."""
+    from musiclstm.evaluation import comparison
     from musiclstm.evaluation.likelihood import likelihood
     from musiclstm.evaluation.originality import shares
     from musiclstm.evaluation.page import Sample, page
@@ -53,6 +55,9 @@ def main(cfg: DictConfig) -> None:
     copies = _copies(store, pieces, generator, made)
     for line in copied_table(copies):
         say(line)
+    compared = _compared(store, pieces, generator, made)
+    for line in comparison.table(compared) if compared else ():
+        say(line)
     for reason, count in refused.items():
         say(f"Left out: {count:,} pieces that the tokenizer cannot say ({reason})")
     result: dict[str, Any] = {
@@ -66,6 +71,9 @@ def main(cfg: DictConfig) -> None:
         "likelihood": found.to_dict(),
         "originality": {
             name: {"shares": shares(each), "pieces": [asdict(one) for one in each]} for name, each in copies.items()
+        },
+        "metrics": {
+            metric: {name: figures.to_dict() for name, figures in sets.items()} for metric, sets in compared.items()
         },
         "each_piece": {piece.name: {"nats": float(piece.nats.sum()), "notes": piece.notes} for piece in read},
     }
@@ -83,7 +91,7 @@ def main(cfg: DictConfig) -> None:
         for (name, score), one in zip(made, copies.get("samples", [None] * len(made)), strict=True)
     ]
     with whole_file(folder / PAGE) as path:
-        path.write_text(page(facts["Trained on"], facts, found, copies, samples[:SHOWN]), "utf-8")
+        path.write_text(page(facts["Trained on"], facts, found, copies, compared, samples[:SHOWN]), "utf-8")
     say(f"Folder: {folder} ({FILE}, {PAGE})")
 
 
@@ -153,6 +161,24 @@ def _copies(
     found = originality(known, [*made, *held_out])
     sets = {"samples": found[: len(made)], "held-out pieces": found[len(made) :]}
     return {name: each for name, each in sets.items() if each}
+
+
+def _compared(
+    store: NoteStore, pieces: list[tuple[str, Score]], generator: MusicGenerator, made: list[tuple[str, Score]]
+) -> Comparison:
+    """Pieces that the model wrote and training pieces as music, each beside those measured that are held out; all as
+    the tokenizer keeps music. Nothing where nothing was written or nothing is held out."""
+    from musiclstm.evaluation.comparison import HELD_OUT, compare, spaced
+
+    train = store.split("train").tolist()
+    names = {store.name(index) for index in train}
+    held_out = [score for name, score in pieces if name not in names]
+    if not made or not held_out:
+        return {}
+    quantise, admits = generator.tokenizer.quantise, generator.tokenizer.admits
+    sets = {HELD_OUT: [quantise(score) for score in spaced(held_out)], "samples": [score for _, score in made]}
+    trained = [quantise(score) for score in map(store.__getitem__, spaced(train)) if admits(score) is None]
+    return compare(sets | ({"training pieces": trained} if trained else {}))
 
 
 def copied_table(copies: dict[str, list[Originality]]) -> list[str]:

@@ -115,5 +115,14 @@ def test_samples_are_held_against_what_was_learned_from(store: Path, capsys: pyt
     found = json.loads(Path("out", evaluate.FILE).read_text())["originality"]
     assert [piece["name"] for piece in found["samples"]["pieces"]] == ["sample 1", "sample 2"]
     assert found["held-out pieces"]["shares"].keys() == {"1", "2", "4"}
+    assert "Metrics of the music" in said and "pitch-class entropy" in said
+    entropy = json.loads(Path("out", evaluate.FILE).read_text())["metrics"]["pitch_class_entropy"]
+    assert [(name, figures["pieces"]) for name, figures in entropy.items()] == [
+        ("held-out pieces", 2),
+        ("samples", 2),
+        ("training pieces", 6),
+    ]
+    assert "Metrics of the music" in Path("out", evaluate.PAGE).read_text()
     run("output=train", "pieces=train", samples=2)  # what was learned from is held out of nothing
-    assert json.loads(Path("train", evaluate.FILE).read_text())["originality"].keys() == {"samples"}
+    found = json.loads(Path("train", evaluate.FILE).read_text())
+    assert found["originality"].keys() == {"samples"} and found["metrics"] == {}

@@ -8,8 +8,10 @@ from html import escape
 from pathlib import Path
 
 import musiclstm.data.report as report
+from musiclstm.evaluation.comparison import Comparison
 from musiclstm.evaluation.likelihood import Likelihood
 from musiclstm.evaluation.originality import WINDOWS, Originality, shares
+from musiclstm.evaluation.page import metrics
 from musiclstm.evaluation.page.roll import roll
 from musiclstm.score import Score
 
@@ -28,6 +30,7 @@ def page(
     facts: Mapping[str, str],
     likelihood: Likelihood,
     copies: Mapping[str, Sequence[Originality]],
+    compared: Comparison,
     samples: Sequence[Sample],
 ) -> str:
     """facts: what is said of the model and the music, by name."""
@@ -41,6 +44,8 @@ def page(
     ]
     if copies:
         sections.append(f"<h2>Originality</h2>{_copies(copies)}")
+    if compared:
+        sections.append(f"<h2>Metrics of the music</h2>{_metrics(compared)}")
     if samples:
         sections.append(f'<h2>Listen</h2><div class="samples">{"".join(map(_sample, samples))}</div>')
     here = Path(__file__)
@@ -127,6 +132,15 @@ def _copies(copies: Mapping[str, Sequence[Originality]]) -> str:
         "than four notes does not count."
     )
     return _table(head, rows, caption)
+
+
+def _metrics(compared: Comparison) -> str:
+    caption = (
+        "Overlap is the area that two distributions share, 1 where they are the same; distance is how far one has to "
+        "be moved to become the other, in the metric's unit. Training pieces are by the same hands as held-out ones: "
+        "what they show is what a perfect model would show."
+    )
+    return metrics.charts(compared) + _table(metrics.head(compared), metrics.rows(compared), caption)
 
 
 def _longest(pieces: Sequence[Originality]) -> str:
