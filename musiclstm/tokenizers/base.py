@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from musiclstm.errors import UserError
 from musiclstm.score import Score
 from musiclstm.tokenizers.vocabulary import BOS, EOS, Vocabulary
 
@@ -105,6 +106,25 @@ class Tokenizer(ABC):
     def describe(self) -> str:
         """The tokenizer in a line."""
         return f"{self.name}, {len(self.vocabulary)} tokens"
+
+
+class Features:
+    """Which of a tokenizer's context features a model is told: all, or some, to see what each is worth.
+
+    sizes: of all, each with its number of values. names: those that are told; None is all. Raises UserError for others.
+    """
+
+    def __init__(self, sizes: dict[str, int], names: Sequence[str] | None) -> None:
+        unknown = [name for name in names or () if name not in sizes]
+        if unknown:
+            raise UserError(f"tokenizer.features has {unknown[0]}: give some of {', '.join(sizes)}, or null for all")
+        self.names = None if names is None else [name for name in sizes if name in names]
+        self.sizes = {name: size for name, size in sizes.items() if names is None or name in names}
+        self._columns = None if names is None else [i for i, name in enumerate(sizes) if name in names]
+
+    def told(self, features: np.ndarray) -> np.ndarray:
+        """Of features (..., F) those that are told."""
+        return features if self._columns is None else features[..., self._columns]
 
 
 def carry_forward(values: np.ndarray, valid: np.ndarray, initial: np.ndarray) -> np.ndarray:

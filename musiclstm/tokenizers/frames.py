@@ -10,7 +10,7 @@ import numpy as np
 
 from musiclstm.errors import UserError
 from musiclstm.score import DRUMS, TEMPO, Score, make_notes
-from musiclstm.tokenizers.base import Reading, Tokenizer
+from musiclstm.tokenizers.base import Features, Reading, Tokenizer
 from musiclstm.tokenizers.fitting import FASTEST, SLOWEST, commonest_program, usual_tempo
 from musiclstm.tokenizers.frames_grammar import FramesGrammar
 from musiclstm.tokenizers.frames_repeats import FOLLOWING, PITCHES, FrameRepeats, Line
@@ -47,7 +47,13 @@ class Frames(Tokenizer):
     name = "frames"
     unit = ("frame", ("Frame",))
 
-    def __init__(self, steps_per_quarter: int = 4, tempo: float = 120.0, program: int = 0) -> None:
+    def __init__(
+        self,
+        steps_per_quarter: int = 4,
+        tempo: float = 120.0,
+        program: int = 0,
+        features: Sequence[str] | None = None,
+    ) -> None:
         if not 1 <= steps_per_quarter <= 24:
             raise UserError(f"tokenizer.steps_per_quarter is {steps_per_quarter}: give a number from 1 to 24")
         if not SLOWEST <= tempo <= FASTEST:
@@ -59,7 +65,7 @@ class Frames(Tokenizer):
         self.vocabulary = Vocabulary({**self.metre.types(), "Pitch": range(PITCHES), "Frame": [""]})
         self.metre.bind(self.vocabulary)
         self.pitch, self.frame = self.vocabulary.first("Pitch"), self.vocabulary.first("Frame")
-        self.context_sizes = {
+        sizes = {
             "position": self.metre.longest,
             "meter": len(self.metre.meters),
             "next": PITCHES + 1,  # none, or the pitch that the frame before would go on with
@@ -67,6 +73,8 @@ class Frames(Tokenizer):
             "following": FOLLOWING,
             "agreement": AGREEMENTS,
         }
+        self.features = Features(sizes, features)
+        self.context_sizes = self.features.sizes
 
     @classmethod
     def fit(cls, scores: Sequence[Score], **arguments: Any) -> Frames:
@@ -79,7 +87,12 @@ class Frames(Tokenizer):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        return {"steps_per_quarter": self.steps_per_quarter, "tempo": self.tempo, "program": self.program}
+        return {
+            "steps_per_quarter": self.steps_per_quarter,
+            "tempo": self.tempo,
+            "program": self.program,
+            "features": self.features.names,
+        }
 
     @property
     def seconds_per_step(self) -> float:
@@ -178,7 +191,8 @@ class Frames(Tokenizer):
         open_frame = rows[:, 0] + frames[:, -1]
         before, present = (_members(told, open_frame + back) for back in (-1, 0))
         last = step[:, -1]
-        return features, FramesReading(last * self.seconds_per_step, bars[:, -1], last, bar, before, present, lines)
+        now = FramesReading(last * self.seconds_per_step, bars[:, -1], last, bar, before, present, lines)
+        return self.features.told(features), now
 
     def _repeats(self, ids: np.ndarray, lines: list[Line | None]) -> tuple[np.ndarray, np.ndarray, list[Line | None]]:
         """The features of what the piece repeats, (B, T) each."""
@@ -193,7 +207,7 @@ class Frames(Tokenizer):
         return following, agreement, after
 
     def grammar(self) -> FramesGrammar:
-        return FramesGrammar(self.vocabulary, self.metre, self.repeats, self.seconds_per_step)
+        return FramesGrammar(self.vocabulary, self.metre, self.repeats, self.features, self.seconds_per_step)
 
     def describe(self) -> str:
         return f"frames: sets of pitches on a grid of {self.steps_per_quarter} steps a quarter"

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from musiclstm.tokenizers.base import Features
 from musiclstm.tokenizers.frames_repeats import PITCHES, FrameRepeats, RepeatState
 from musiclstm.tokenizers.grammar import ONE, ZERO, Clock, Grammar, columns, row_starts, thresholds
 from musiclstm.tokenizers.metre import BarState, Metre, MetreGrammar, bars_so_far
@@ -29,8 +30,15 @@ class FramesGrammar(Grammar[FramesState]):
     """Pitches ascend within a frame; a meter changes only at a bar line, and not back to itself; the piece ends
     only after a frame in which something sounds."""
 
-    def __init__(self, vocabulary: Vocabulary, metre: Metre, repeats: FrameRepeats, seconds_per_step: float) -> None:
-        self.repeats = repeats
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        metre: Metre,
+        repeats: FrameRepeats,
+        features: Features,
+        seconds_per_step: float,
+    ) -> None:
+        self.repeats, self.told = repeats, features.told
         size, pitch, frame = len(vocabulary), vocabulary.range("Pitch"), vocabulary.range("Frame")
         self.pitch = slice(pitch.start, pitch.stop)
         self.metre = MetreGrammar(metre, range(pitch.start, frame.stop), size, seconds_per_step)
@@ -82,7 +90,7 @@ class FramesGrammar(Grammar[FramesState]):
         features[:, 3] = bars_so_far(clock.bar)
         lowest = row_starts(len(state.above), PITCHES + 1) + state.above
         features[:, 4], features[:, 5] = self.repeats.features(state.repeats, lowest)
-        return features
+        return self.told(features)
 
     def clock(self, state: FramesState) -> Clock:
         return state.bar.clock

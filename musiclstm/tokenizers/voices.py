@@ -11,7 +11,7 @@ import numpy as np
 
 from musiclstm.errors import UserError
 from musiclstm.score import DRUMS, TEMPO, Score, make_notes
-from musiclstm.tokenizers.base import Reading, Tokenizer, carry_forward
+from musiclstm.tokenizers.base import Features, Reading, Tokenizer, carry_forward
 from musiclstm.tokenizers.fitting import FASTEST, SLOWEST, usual_tempo
 from musiclstm.tokenizers.grid import nearest_step, quantise_meters, steps_of
 from musiclstm.tokenizers.metre import MOST_BARS, BarReading, Metre, bars_so_far, read_bars
@@ -47,7 +47,12 @@ class Voices(Tokenizer):
     unit = ("voice_step", ("Rest", "Hold", "Pitch"))
 
     def __init__(
-        self, num_voices: int = 4, steps_per_quarter: int = 4, tempo: float = 120.0, programs: Sequence[int] = (0,)
+        self,
+        num_voices: int = 4,
+        steps_per_quarter: int = 4,
+        tempo: float = 120.0,
+        programs: Sequence[int] = (0,),
+        features: Sequence[str] | None = None,
     ) -> None:
         if not 1 <= num_voices <= 16:
             raise UserError(f"tokenizer.num_voices is {num_voices}: give a number from 1 to 16")
@@ -61,7 +66,7 @@ class Voices(Tokenizer):
         self.vocabulary = Vocabulary({**self.metre.types(), "Rest": [""], "Hold": [""], "Pitch": range(128)})
         self.metre.bind(self.vocabulary)
         self.rest, self.hold, self.pitch = (self.vocabulary.first(kind) for kind in ("Rest", "Hold", "Pitch"))
-        self.context_sizes = {
+        sizes = {
             "voice": num_voices,
             "position": self.metre.longest,
             "meter": len(self.metre.meters),
@@ -72,8 +77,10 @@ class Voices(Tokenizer):
             "agreement": AGREEMENTS,
         }
         if num_voices > 1:  # where there is one, these are `last` and `run`
-            self.context_sizes |= {f"last_{v + 1}": 130 for v in range(num_voices)}
-            self.context_sizes |= {f"run_{v + 1}": LONGEST_RUN + 1 for v in range(num_voices)}
+            sizes |= {f"last_{v + 1}": 130 for v in range(num_voices)}
+            sizes |= {f"run_{v + 1}": LONGEST_RUN + 1 for v in range(num_voices)}
+        self.features = Features(sizes, features)
+        self.context_sizes = self.features.sizes
 
     @classmethod
     def fit(cls, scores: Sequence[Score], **arguments: Any) -> Voices:
@@ -100,6 +107,7 @@ class Voices(Tokenizer):
             "steps_per_quarter": self.steps_per_quarter,
             "tempo": self.tempo,
             "programs": list(self.programs),
+            "features": self.features.names,
         }
 
     @property
@@ -218,7 +226,9 @@ class Voices(Tokenizer):
         if num_voices > 1:
             features = np.concatenate([features, last, runs], -1)
         seconds = step[:, -1] * self.seconds_per_step
-        return features, VoicesReading(seconds, bars[:, -1], count[:, -1], bar, last[:, -1], since[:, -1], lines)
+        return self.features.told(features), VoicesReading(
+            seconds, bars[:, -1], count[:, -1], bar, last[:, -1], since[:, -1], lines
+        )
 
     def _repeats(
         self, codes: np.ndarray, is_voice: np.ndarray, lines: list[Line | None]
@@ -234,7 +244,7 @@ class Voices(Tokenizer):
         return following, agreement, after
 
     def grammar(self) -> VoicesGrammar:
-        return VoicesGrammar(self.vocabulary, self.metre, self.repeats, self.seconds_per_step)
+        return VoicesGrammar(self.vocabulary, self.metre, self.repeats, self.features, self.seconds_per_step)
 
     def describe(self) -> str:
         voices = f"{self.num_voices} voice{'s' if self.num_voices > 1 else ''}"

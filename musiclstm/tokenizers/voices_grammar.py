@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from musiclstm.tokenizers.base import Features
 from musiclstm.tokenizers.grammar import ONE, ZERO, Clock, Grammar, columns, row_starts
 from musiclstm.tokenizers.metre import BarState, Metre, MetreGrammar, bars_so_far
 from musiclstm.tokenizers.vocabulary import EOS, Vocabulary
@@ -33,9 +34,16 @@ class VoicesGrammar(Grammar[VoicesState]):
     """Hold follows only a sounding note; a meter changes only at a bar line, and not back to itself; the
     piece ends only after a step in which something sounds."""
 
-    def __init__(self, vocabulary: Vocabulary, metre: Metre, repeats: VoiceRepeats, seconds_per_step: float) -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        metre: Metre,
+        repeats: VoiceRepeats,
+        features: Features,
+        seconds_per_step: float,
+    ) -> None:
         num_voices, size = repeats.num_voices, len(vocabulary)
-        self.num_voices, self.repeats = num_voices, repeats
+        self.num_voices, self.repeats, self.told = num_voices, repeats, features.told
         self.hold, pitch = vocabulary.first("Hold"), vocabulary.range("Pitch")
         music = range(vocabulary.first("Rest"), size)
         self.metre = MetreGrammar(metre, music, size, seconds_per_step)
@@ -102,7 +110,7 @@ class VoicesGrammar(Grammar[VoicesState]):
             features[:, 8 + voices :] = np.minimum(step - state.since, self.runs)
             if not step.all():
                 features[:, 8 : 8 + voices] *= (step > ZERO) | (self.order < state.voice[:, None])
-        return features
+        return self.told(features)
 
     def clock(self, state: VoicesState) -> Clock:
         return state.bar.clock

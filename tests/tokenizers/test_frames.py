@@ -219,7 +219,7 @@ def test_nothing() -> None:
 def test_arguments() -> None:
     slow = Score(make_notes([0], [1], [60], program=40), tempos=np.array([(0, 1_000_000)], TEMPO))
     frames = Frames.fit([slow], tempo=None, steps_per_quarter=6)
-    assert frames.arguments == {"steps_per_quarter": 6, "tempo": 60.0, "program": 40}
+    assert frames.arguments == {"steps_per_quarter": 6, "tempo": 60.0, "program": 40, "features": None}
     assert frames.seconds_per_step == pytest.approx(1 / 6)
     assert frames.to_step(slow, 470) == 6
     for wrong in ({"steps_per_quarter": 0}, {"tempo": 0.0}, {"program": DRUMS}):

@@ -30,6 +30,7 @@ KINDS = {
     "melody": Voices(1, 12),
     "two": Voices(2, 3, 66, [0, 40]),
     "coarse": Voices(3, 1),
+    "told little": Voices(2, features=["run", "voice", "following"]),
 }
 FAVOURS: list[dict[str, float] | None] = [None, {"TimeSignature": 20, "Pickup": 5}, {"Hold": 5}]
 
@@ -163,6 +164,8 @@ def test_repeats(kind: str) -> None:
         opening[opening == voices.hold] = voices.pitch + 60
     check_context(voices, sequences, seed=1)
     check_states(voices, sequences, longest=(memory + 100) * voices.num_voices)
+    if "agreement" not in voices.context_sizes:
+        return
     features, _ = voices.context(sequences[0][None])
     named = dict(zip(voices.context_sizes, features[0].T, strict=True))
     again = np.arange((len(first) + context) * voices.num_voices, 2 * len(first) * voices.num_voices) + len(header)
@@ -216,13 +219,20 @@ def test_fitting_and_arguments() -> None:
     trio = Score(make_notes([0, 0, 0], [1, 1, 1], 60, program=[4, 5, 6], track=[0, 1, 2]), tempos=tempos)
     solo = Score(make_notes([0], [1], 60, program=9), tempos=tempos)
     voices = Voices.fit([trio, solo, solo], num_voices=None)
-    assert voices.arguments == {"num_voices": 3, "steps_per_quarter": 4, "tempo": 60.0, "programs": [9, 5, 6]}
+    assert voices.arguments == {
+        "num_voices": 3, "steps_per_quarter": 4, "tempo": 60.0, "programs": [9, 5, 6],
+        "features": None,
+    }  # fmt: skip
     assert Voices(**voices.arguments).vocabulary.tokens == voices.vocabulary.tokens
     assert voices.seconds_per_step == 0.25
     with pytest.raises(UserError, match=r"tokenizer.num_voices is 17"):
         Voices(17)
     with pytest.raises(UserError, match=r"tokenizer.steps_per_quarter is 0"):
         Voices(steps_per_quarter=0)
+    little = KINDS["told little"]
+    assert Voices(**little.arguments).context_sizes == little.context_sizes == {"voice": 2, "run": 33, "following": 131}
+    with pytest.raises(UserError, match=r"tokenizer.features has pich: give some of voice, position, "):
+        Voices(features=["pich"])
 
 
 def test_what_a_state_tells() -> None:
