@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from musiclstm.generation.player import Moment, take
-from musiclstm.generation.watch import Bars
 
 ROW = np.dtype(
     [
@@ -30,13 +29,18 @@ STAYS = ("masked", "tokens", "waited")  # though a row goes back
 
 
 class Mark(NamedTuple):
-    """A bar line that a row can go back to."""
+    """A bar line that a row can go back to. `number` is its place in what is kept of all rows that came to one then."""
 
     length: int  # of the tokens drawn
-    row: np.void  # of `ROW`
-    bars: Bars
-    block: Moment  # of which the `number`-th row is the moment there
+    bars: int  # how many were completed
+    rows: np.ndarray  # of `ROW`
+    block: Moment
     number: int
+
+    @property
+    def row(self) -> np.void:
+        known: np.void = self.rows[self.number]
+        return known
 
     @property
     def moment(self) -> Moment:

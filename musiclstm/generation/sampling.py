@@ -14,10 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from musiclstm.errors import UserError
-from musiclstm.tokenizers.grammar import row_starts
+from musiclstm.tokenizers.grammar import ONE, row_starts
 
 DRAWS_AT_ONCE = 256
-LEAST = 1e-300
+FEW = 1e-30  # of the weight of the likeliest token
+LOWEST = np.float32(-1e30)  # a logit that is never drawn
+COLDEST = 1e-30  # temperature: 0 in float32 below
+LARGEST = 1 - 2**-53
 add = np.add.reduce  # what `sum` calls, without the way there
 
 
@@ -73,26 +76,31 @@ class Sampling:
         total, left = add(likely, 1), add(kept, 1)
         lawfully = left if lawful is allowed else add(likely * lawful, 1)
         masked = (total - lawfully) / total
-        some = np.maximum(left, LEAST)
+        some = np.maximum(left, FEW)
         entropy = np.log(some) - add(kept * shifted, 1) / some
         if self.temperature not in (0, 1):
             likely = _raised(shifted, self.temperature)
             kept = likely * allowed
             total, left = add(likely, 1), add(kept, 1)
-        if bias is not None or self.temperature == 0 or np.count_nonzero(left) < len(left):
-            weights = self.weights(logits if bias is None else logits + bias, allowed)
-        else:
-            weights = self._filter(kept)
-        return Drawn(sample(weights, uniform), masked, left / total, entropy)
+        few = left < FEW  # too small beside what is forbidden to be told apart
+        if self.temperature == 0 or bias is not None:
+            kept = self._unfiltered(logits if bias is None else logits + bias, allowed)
+        elif np.count_nonzero(few):
+            kept[few] = self._unfiltered(logits[few], allowed[few])
+        tokens = self._tokens(kept, uniform)
+        return Drawn(tokens, masked, left / total, np.maximum(entropy, 0.0))
 
     def weights(self, logits: np.ndarray, allowed: np.ndarray) -> np.ndarray:
         """How likely each token is to be drawn (see `sample`), from logits and what is allowed (bool)."""
-        logits = np.where(allowed, logits, -np.inf)
+        return self._filter(self._unfiltered(logits, allowed))
+
+    def _unfiltered(self, logits: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+        logits = np.where(allowed, logits, LOWEST)
         if self.temperature == 0:
-            weights = np.zeros(logits.shape)
+            weights = np.zeros(logits.shape, np.float32)
             weights[np.arange(len(logits)), logits.argmax(1)] = 1.0
             return weights
-        return self._filter(apply_temperature(logits, self.temperature))
+        return apply_temperature(logits, self.temperature) * allowed
 
     def _filter(self, weights: np.ndarray) -> np.ndarray:
         if self.top_k is not None:
@@ -103,21 +111,54 @@ class Sampling:
             weights = min_p(weights, self.min_p)
         return weights
 
+    def _tokens(self, weights: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+        """What `sample` draws from the filtered weights, as likely, but mostly without the sort that `top_p` takes.
+
+        Drawn from all weights, a token that is one of the filtered ones stands. Of the others, each (B,) of them, the
+        second draw is from those alone: they are drawn in proportion to their weights both times. What the first
+        draw has left over of `uniform`, its place within the token's share, hangs on nothing and serves the second.
+        """
+        if self.top_k is not None:
+            weights = top_k(weights, self.top_k)
+        reached = _reached(weights)
+        target = uniform * reached[:, -1]
+        tokens = _passes(reached, target)
+        outside = self._outside(weights, tokens)
+        if np.count_nonzero(outside):
+            (rows,) = outside.nonzero()
+            places = row_starts(*weights.shape)[rows] + tokens[rows]
+            end = reached.take(places).astype(np.float64)
+            start = np.where(tokens[rows] > 0, reached.take(places - 1), 0.0)
+            rest = np.minimum((target[rows] - start) / (end - start), LARGEST)
+            tokens[rows] = sample(self._filter(weights[rows]), rest)
+        return tokens
+
+    def _outside(self, weights: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+        """Which of `tokens`, one a row, `top_p` and `min_p` leave out: bool, (B,). See `_filter`."""
+        weight = weights.take(row_starts(*weights.shape) + tokens)
+        outside = weight < 0
+        if self.top_p is not None and self.top_p < 1:
+            heavier = add(weights * (weights > weight[:, None]), 1)
+            outside = heavier >= self.top_p * add(weights, 1)
+        if self.min_p is not None:
+            outside = outside | (weight < self.min_p * np.maximum.reduce(weights, 1))
+        return outside
+
 
 def apply_temperature(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """Weights of logits divided by `temperature`, which is above 0: float64, the largest of a row being 1."""
+    """Weights of logits divided by `temperature`, which is above 0: float32, the largest of a row being 1."""
     return _raised(_shifted(logits), temperature)
 
 
 def _shifted(logits: np.ndarray) -> np.ndarray:
-    """float64, the largest of each row being 0."""
-    shifted: np.ndarray = np.subtract(logits, np.maximum.reduce(logits, 1, keepdims=True), dtype=np.float64)
+    """The largest of each row being 0."""
+    shifted: np.ndarray = logits - np.maximum.reduce(logits, 1, keepdims=True)
     return shifted
 
 
 def _raised(shifted: np.ndarray, temperature: float) -> np.ndarray:
     with np.errstate(over="ignore"):  # at a tiny temperature all but the likeliest become minus infinity
-        return np.exp(shifted / temperature)
+        return np.exp(shifted / max(temperature, COLDEST))
 
 
 def top_k(weights: np.ndarray, k: int) -> np.ndarray:
@@ -152,10 +193,18 @@ def sample(weights: np.ndarray, uniform: np.ndarray) -> np.ndarray:
 
     It is where the sum of the weights passes `uniform` (B,), in [0, 1).
     """
-    reached = weights.cumsum(1)
-    total = reached[:, -1]
-    target = np.minimum(uniform * total, np.nextafter(total, 0.0))
-    tokens: np.ndarray = add(reached <= target[:, None], 1)
+    reached = _reached(weights)
+    return _passes(reached, uniform * reached[:, -1])
+
+
+def _reached(weights: np.ndarray) -> np.ndarray:
+    """Sums of the weights up to each token: float32, so that `uniform` times the last is less, also when rounded."""
+    return weights.cumsum(1, dtype=np.float32)
+
+
+def _passes(reached: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The first place in each row of more than its target: int64, (B,)."""
+    tokens: np.ndarray = (reached > target[:, None]).argmax(1)
     return tokens
 
 
@@ -165,18 +214,21 @@ class RowStreams:
     def __init__(self, keys: Sequence[Sequence[int]]) -> None:
         self._generators = [np.random.default_rng(list(key)) for key in keys]
         self._drawn = np.zeros((len(keys), DRAWS_AT_ONCE))
-        self._next = np.full(len(keys), DRAWS_AT_ONCE)
+        self._next = np.arange(1, len(keys) + 1) * DRAWS_AT_ONCE  # of the flattened `_drawn`
+        self._left = 0  # numbers that each key has left at least
 
     def uniform(self, rows: np.ndarray) -> np.ndarray:
         """The next number of each of `rows` (int64, each once): float64, same shape, in [0, 1)."""
-        place = self._next.take(rows)
-        empty = place == DRAWS_AT_ONCE
-        if np.count_nonzero(empty):
-            for row in rows[empty]:
+        if self._left == 0:
+            ends = np.arange(1, len(self._next) + 1) * DRAWS_AT_ONCE
+            for row in np.flatnonzero(self._next == ends).tolist():
                 self._drawn[row] = self._generators[row].random(DRAWS_AT_ONCE)
-            place = np.where(empty, 0, place)
-        self._next.put(rows, place + 1)
-        drawn: np.ndarray = self._drawn.take(rows * DRAWS_AT_ONCE + place)
+                self._next[row] -= DRAWS_AT_ONCE
+            self._left = int((ends - self._next).min())
+        self._left -= 1
+        place = self._next.take(rows)
+        self._next.put(rows, place + ONE)
+        drawn: np.ndarray = self._drawn.take(place)
         return drawn
 
 

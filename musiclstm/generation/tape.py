@@ -13,12 +13,16 @@ class Tape:
     def __init__(self, batch: int) -> None:
         self._tokens = np.zeros((batch, 256), np.int32)
         self.lengths = np.zeros(batch, np.int64)
+        self._room = self._tokens.shape[1]  # tokens that each row has room for at least
 
     def append(self, rows: np.ndarray, tokens: np.ndarray) -> None:
         """One more token for each of `rows`, each named once."""
+        if self._room == 0:
+            if self.lengths.max() == self._tokens.shape[1]:
+                self._tokens = np.concatenate([self._tokens, np.zeros_like(self._tokens)], axis=1)
+            self._room = int(self._tokens.shape[1] - self.lengths.max())
+        self._room -= 1
         place = self.lengths.take(rows)
-        if np.count_nonzero(place == self._tokens.shape[1]):
-            self._tokens = np.concatenate([self._tokens, np.zeros_like(self._tokens)], axis=1)
         self._tokens.put(rows * self._tokens.shape[1] + place, tokens)
         self.lengths.put(rows, place + ONE)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,12 +26,19 @@ class Bars:
     notes: list[int] = field(default_factory=list)
     entropy: list[float] = field(default_factory=list)
 
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def cut(self, length: int) -> None:
+        """Forgets the bars from the `length`-th on."""
+        del self.ends[length:], self.notes[length:], self.entropy[length:]
+
     def copy(self) -> Bars:
         return Bars(self.ends[:], self.notes[:], self.entropy[:])
 
 
 class Watch:
-    """Judges a sequence at each bar line by its last bars."""
+    """Judges a sequence at each bar line by its last bars. In a batch some row is at one nearly always."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         begins = [kind for kind in vocabulary.types if kind in ("Pitch", "NoteOn", "Drum", "PitchDrum")]
@@ -47,7 +53,7 @@ class Watch:
         entropy: of the distributions that they were drawn from, in nats, on average.
         """
         end = (bars.ends[-1] if bars.ends else 0) + len(tokens)
-        notes = int(np.count_nonzero(self._begins[tokens]))
+        notes = int(np.count_nonzero(self._begins.take(tokens)))
         for number in range(completed):
             bars.ends.append(end)
             bars.notes.append(notes if number == 0 else 0)
@@ -55,33 +61,35 @@ class Watch:
 
     def judge(self, bars: Bars, tokens: np.ndarray) -> str | None:
         """What is wrong with the last bars of `tokens`, all of a sequence, in some words; None where nothing is."""
-        if len(bars.notes) >= SILENT_BARS and not any(bars.notes[-SILENT_BARS:]) and any(bars.notes):
+        notes = bars.notes
+        if len(notes) >= SILENT_BARS and not any(notes[-SILENT_BARS:]) and any(notes):
             return f"nothing begins in {SILENT_BARS} bars"
-        if len(bars.ends) <= SPAN:
+        if len(notes) <= SPAN:
             return None
-        recent = tokens[bars.ends[-SPAN - 1] :]
-        period = _period(recent)
-        if period is not None:
+        if shortest_period(tokens[bars.ends[-SPAN - 1] :]) is not None:
             return f"the same over and over for {SPAN} bars"
-        entropy = float(np.mean(bars.entropy[-SPAN:])) / self._largest
+        entropy = sum(bars.entropy[-SPAN:]) / SPAN / self._largest
         if entropy < COLLAPSED:
             return f"no choice left in {SPAN} bars"
         if entropy > DISSOLVED:
             return f"nothing but chance in {SPAN} bars"
-        before = bars.notes[-USUAL - SPAN : -SPAN]
+        before = notes[-USUAL - SPAN : -SPAN]
         if len(before) >= 2 * SPAN:
-            usual, now = float(np.mean(before)), float(np.mean(bars.notes[-SPAN:]))
+            usual, now = sum(before) / len(before), sum(notes[-SPAN:]) / SPAN
             if now > TOO_DENSE * max(usual, 1) or now * TOO_DENSE < usual:
                 return f"{now:.0f} notes a bar after {usual:.0f}"
         return None
 
 
-def _period(tokens: Sequence[int] | np.ndarray) -> int | None:
+def shortest_period(tokens: np.ndarray) -> int | None:
     """The shortest period with which `tokens` repeat `TIMES` times or more; None where they do not."""
-    tokens = np.asarray(tokens)
     if len(tokens) < SHORTEST:
         return None
-    for period in range(1, len(tokens) // TIMES + 1):
-        if tokens[-1] == tokens[-1 - period] and np.array_equal(tokens[period:], tokens[:-period]):
-            return period
+    said, width, longest = tokens.tobytes(), tokens.itemsize, len(tokens) // TIMES
+    beginning = said[: len(said) - longest * width]  # comes again after each period
+    place = said.find(beginning, 1)
+    while place >= 0:
+        if place % width == 0 and said.startswith(said[place:]):
+            return place // width
+        place = said.find(beginning, place + 1)
     return None

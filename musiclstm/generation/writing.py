@@ -135,8 +135,8 @@ class Writing:
         self._row["bar"], self._row["step"] = clock.bar, clock.step
         self._rows, self._part = np.arange(batch), self._all
         if self._guarded:
-            for row in range(batch):
-                self._past[row].first = self._mark(row, start, 0)
+            for past in self._past:
+                past.first = Mark(0, 0, self._row[:1].copy(), start, 0)
 
     def step(self) -> bool:
         """One token for each row that can go on, or a way back where one cannot; False where all have ended."""
@@ -193,7 +193,8 @@ class Writing:
         Every token waits for this, so that what is not asked for is not looked at.
         """
         rows, player, logits = self._rows, self._player, self._part.logits
-        row = self._row.take(rows)  # a copy
+        whole = len(rows) == len(self._row)
+        row = self._row if whole else self._row.take(rows)
         lawful, allowed = player.options(self._part)
         if self._stop is not None:
             allowed = _without_end(allowed, np.ones(len(rows), bool))
@@ -232,7 +233,8 @@ class Writing:
             row["ended"] = ended = tokens == EOS
             over, mute = over | ended, mute & ~ended
         row["live"] = ~over
-        self._row[rows] = row
+        if not whole:
+            self._row[rows] = row
         if self._guarded and np.count_nonzero(crossed):
             self._bar_lines(np.flatnonzero(crossed & ~over), before)
         for i in np.flatnonzero(mute).tolist() if np.count_nonzero(mute) else ():
@@ -248,30 +250,31 @@ class Writing:
 
     def _bar_lines(self, places: np.ndarray, before: np.ndarray) -> None:
         """The rows at these places in focus have begun a bar, coming from bars `before`: they are remembered."""
-        block = take(self._part, places)
-        for number, i in enumerate(places.tolist()):
-            row = int(self._rows[i])
-            past = self._past[row]
-            wrong = self._judge(row, int(before[i])) if self._watch is not None else None
-            if wrong is None:
-                past.add(self._mark(row, block, number), self._kept_bars)
+        block, rows = take(self._part, places), self._rows[places]
+        wrong = self._judge(rows, before[places]) if self._watch is not None else [None] * len(rows)
+        known = self._row[rows]
+        for number, (row, length) in enumerate(zip(rows.tolist(), self._tape.lengths[rows].tolist(), strict=True)):
+            past, remark = self._past[row], wrong[number]
+            if remark is None:
+                past.add(Mark(length, len(self._bars[row]), known, block, number), self._kept_bars)
             else:
                 back = min(len(past.marks), 2 + len(past.remarks))
-                past.remarks.append(f"bar {self._row['bar'][row]}: {wrong}; written anew from {back} bars before")
-                self._go_back(i, back)
+                past.remarks.append(f"bar {known['bar'][number]}: {remark}; written anew from {back} bars before")
+                self._go_back(int(places[number]), back)
 
-    def _judge(self, row: int, before: int) -> str | None:
-        """What is wrong with a row that has come to another bar."""
+    def _judge(self, rows: np.ndarray, before: np.ndarray) -> list[str | None]:
+        """What is wrong with each of `rows`, that have come to another bar from bars `before`."""
         assert self._watch is not None
-        bars, tokens = self._bars[row], self._tape.tokens(row)
-        done = bars.ends[-1] if bars.ends else 0
-        entropy = float(self._row["entropy"][row]) / max(len(tokens) - done, 1)
-        self._row["entropy"][row] = 0.0
-        self._watch.add(bars, tokens[done:], entropy, int(self._row["bar"][row]) - before)
-        return self._watch.judge(bars, tokens) if len(self._past[row].remarks) < MOST_RESCUES else None
-
-    def _mark(self, row: int, block: Moment, number: int) -> Mark:
-        return Mark(int(self._tape.lengths[row]), self._row[row].copy(), self._bars[row].copy(), block, number)
+        completed, entropy = self._row["bar"][rows] - before, self._row["entropy"][rows]
+        self._row["entropy"][rows] = 0.0
+        found = []
+        for row, bars_more, total in zip(rows.tolist(), completed.tolist(), entropy.tolist(), strict=True):
+            bars, tokens = self._bars[row], self._tape.tokens(row)
+            done = bars.ends[-1] if bars.ends else 0
+            self._watch.add(bars, tokens[done:], total / max(len(tokens) - done, 1), bars_more)
+            judged = len(self._past[row].remarks) < MOST_RESCUES
+            found.append(self._watch.judge(bars, tokens) if judged else None)
+        return found
 
     def _no_way_on(self, i: int) -> None:
         """Constraints leave the row at place `i` nothing: back to a bar line, further the more often it happens."""
@@ -292,7 +295,7 @@ class Writing:
         mark = self._past[row].back(bars)
         self._part = put(self._part, np.array([i]), mark.moment)
         self._tape.cut(row, mark.length)
-        self._bars[row] = mark.bars.copy()
+        self._bars[row].cut(mark.bars)
         stays = {name: self._row[name][row] for name in STAYS}
         self._row[row] = mark.row
         for name, value in stays.items():

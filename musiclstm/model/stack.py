@@ -140,16 +140,20 @@ def detach_state(state: State) -> State:
 
 def select_state(state: State, index: Tensor | slice | Sequence[int]) -> State:
     """The rows of the batch that `index` names, in its order; naming a row twice branches it."""
-    return tuple(tuple(part[index] for part in cell_state) for cell_state in state)
+    if isinstance(index, slice):
+        return tuple(tuple(part[index] for part in cell_state) for cell_state in state)
+    # `part[rows]` would wake torch's threads for some thousand numbers, and wait for them while others have the cores
+    rows = torch.as_tensor(index, dtype=torch.int64, device=state[0][0].device)
+    return tuple(tuple(part.index_select(0, rows) for part in cell_state) for cell_state in state)
 
 
 def put_state(state: State, rows: Sequence[int], part: State) -> State:
     """`state` with the rows of `part` in place of `rows`; neither is changed."""
 
+    index = torch.as_tensor(rows, dtype=torch.int64, device=state[0][0].device)
+
     def replaced(old: Tensor, new: Tensor) -> Tensor:
-        old = old.clone()
-        old[rows] = new
-        return old
+        return old.index_copy(0, index, new)
 
     return tuple(tuple(map(replaced, old, new)) for old, new in zip(state, part, strict=True))
 

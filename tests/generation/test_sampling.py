@@ -105,6 +105,54 @@ def test_a_row_draws_the_same_whatever_is_beside_it() -> None:
     assert len({one for one, _ in drawn}) == 600
 
 
+@pytest.mark.parametrize("bias", [None, [0.0, 1.0, 0.0, -1.0, 0.5, 0.0, 0.0]])
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        Sampling(top_p=0.7),
+        Sampling(top_p=1e-9),
+        Sampling(top_p=1.0),
+        Sampling(0.6, top_p=0.95),
+        Sampling(2.0, top_k=4, top_p=0.6),
+        Sampling(top_p=0.9, min_p=0.4),
+        Sampling(top_p=None, min_p=0.2),
+        Sampling(1.5, top_k=2, top_p=None),
+        Sampling(0.0),
+    ],
+)
+def test_draws_are_as_likely_as_the_filtered_weights(sampling: Sampling, bias: list[float] | None) -> None:
+    count = 1 << 14
+    uniform = (np.arange(count) + 0.5) / count
+    ties = [1.0, 2.0, 1.0, 2.0, 0.0, 1.0, 3.0]
+    for logits in (ties, [0.0] * 7, [3.0, -1.0, 2.5, 0.3, 1.1, -4.0, 2.0], [9.0, 0.0, -60.0, 1.0, -2.0, 0.5, 0.1]):
+        rows = np.array([logits], np.float32)
+        allowed = np.array([[True, True, True, True, True, False, True]])
+        added = None if bias is None else np.array([bias], np.float32)
+        weights = sampling.weights(rows if added is None else rows + added, allowed)[0].astype(np.float64)
+        full = [np.repeat(each, count, 0) for each in (rows, allowed, rows * 0 if added is None else added)]
+        drawn = sampling.draw(full[0], full[1], full[1], None if added is None else full[2], uniform)
+        found = np.bincount(drawn.tokens, minlength=7) / count
+        # the numbers that give a token are one interval, and one more for each token that is left out
+        assert np.abs(found - weights / weights.sum()).max() <= 8 / count
+
+
+def test_a_draw_does_not_hang_on_the_rows_beside_it() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 3, (40, 391)).astype(np.float32)
+    lawful = random.random(logits.shape) < 0.8
+    allowed = lawful & (random.random(logits.shape) < 0.5)
+    logits[7], logits[8, ~allowed[8]] = 0.0, 500.0  # one that is even, one that leaves next to nothing
+    uniform = random.random(40)
+    for sampling in (Sampling(), Sampling(0.8, top_p=0.3), Sampling(1.3, 20, 0.8, 0.1)):
+        together = sampling.draw(logits, lawful, allowed, None, uniform)
+        for row in range(40):
+            own = slice(row, row + 1)
+            alone = sampling.draw(logits[own], lawful[own], allowed[own], None, uniform[own])
+            assert all(np.array_equal(one, many[own]) for one, many in zip(alone, together, strict=True))
+        assert together.left.dtype == together.entropy.dtype == np.float32
+        assert (together.entropy >= 0).all() and (together.masked > 0).all()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from musiclstm.generation.watch import Bars, Watch
+from musiclstm.generation.watch import SHORTEST, TIMES, Bars, Watch, shortest_period
 from tests.generation.models import favour, make_generator, make_tokenizer
 
 TOKENIZER = make_tokenizer("voices")
@@ -38,6 +38,18 @@ def test_a_loop_is_seen_whatever_its_length(period: int) -> None:
     bars = varied(6) + [loop[i : i + 16] for i in range(0, 80, 16)]
     assert judge(bars) == "the same over and over for 4 bars"
     assert judge(bars[:-3]) is None
+
+
+def test_the_shortest_period_is_found() -> None:
+    random = np.random.default_rng(0)
+    for number in range(300):
+        block = random.choice([1, 256, 65536, 1 << 24], random.integers(1, 14))  # alike when read at another byte
+        tokens = np.resize(block, random.integers(20, 60)).astype(np.int32)
+        if number % 3 == 0:
+            tokens[random.integers(len(tokens))] = 1
+        periods = [p for p in range(1, len(tokens) // TIMES + 1) if (tokens[p:] == tokens[:-p]).all()]
+        expected = periods[0] if periods and len(tokens) >= SHORTEST else None
+        assert shortest_period(tokens) == expected
 
 
 def test_silence_is_seen() -> None:
