@@ -70,18 +70,19 @@ class MusicState:
         grammar = self.player.grammar
         state = grammar.start(1)
         before = int(grammar.clock(state).bar[0])
-        length, held = 1, None
+        ids, held = self.ids[:1], None
         for place, token in enumerate(self.ids[1:].astype(np.int64), start=1):
-            state = grammar.advance(state, np.array([token]))
+            left, state = state, grammar.advance(state, np.array([token]))
             clock = grammar.clock(state)
             now, position = int(clock.bar[0]), int(clock.position[0])
             if before < bar - 1 <= now:
-                # A time shift may lead beyond the line: then the bar begins without it, and in silence.
+                # A time shift may lead beyond the line: then one that ends there takes its place.
                 beyond = position > 0 or now > bar - 1
                 line = int(clock.step[0]) - position - (now - bar + 1) * int(clock.length[0])
-                length, held = (place, line) if beyond else (place + 1, None)
+                ids, held = self.ids[: place + (not beyond)], line if beyond else None
+                if beyond:
+                    ids = np.concatenate([ids, grammar.waiting(left, line).astype(ids.dtype)])
             before = now
-        ids = self.ids[:length]
         return MusicState(self.player, ids, self.player.read(ids, held)._replace(plan=None), self.fingerprint)
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -65,6 +65,10 @@ class Grammar(ABC, Generic[State]):
         """The state in which nothing new may begin before `step`: for going on after a prompt."""
         return state
 
+    def waiting(self, state: State, step: int) -> np.ndarray:
+        """The tokens that lead one sequence to `step`, int64 (T,), where these stand for nothing but time."""
+        return ZERO[:0]
+
 
 def select_rows(state: State, index: np.ndarray) -> State:
     """The rows that `index` names (whole numbers, or (B,) bool), in its order; one named twice is there twice."""

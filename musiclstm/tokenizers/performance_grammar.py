@@ -128,3 +128,8 @@ class PerformanceGrammar(Grammar[PerformanceState]):
         """The prompt's own time shifts end at `step`; what follows may go on waiting, however short the last was."""
         short = (state.last >= self.short.start) & (state.last < self.short.stop)
         return state._replace(last=np.where(short, self.longest, state.last))
+
+    def waiting(self, state: PerformanceState, step: int) -> np.ndarray:
+        whole, rest = divmod(step - int(state.clock.step[0]), self.longest - self.short.start + 1)
+        last = [self.short.start + rest - 1] if rest else []
+        return np.array([self.longest] * whole + last, np.int64)

@@ -86,14 +86,14 @@ def test_rewind_keeps_what_comes_before_the_bar(name: str) -> None:
     assert state.bars >= 2
     for bar in range(1, min(state.bars, 6) + 2):
         back = state.rewind(bar)
-        assert back.bars in (bar - 1, bar - 2)  # a time shift that leads over the bar line is left out
+        assert back.bars in (bar - 1, bar - 2)
         line = int(lines[bar - 1])
         kept = back.score.notes
         expected = whole.notes[whole.notes["start"] < line]
         assert kept[["start", "pitch", "program"]].tolist() == expected[["start", "pitch", "program"]].tolist()
-        (piece,) = made.generate_scores(1, state=back, seed=1, max_tokens=40)
-        new = made.tokenizer.decode(piece.ids).notes
-        assert (new["start"] >= line).sum() == len(new) - len(expected)
+        for piece in made.generate_scores(3, state=back, seed=1, max_tokens=40):
+            new = made.tokenizer.decode(piece.ids).notes
+            assert (new["start"] >= line).sum() == len(new) - len(expected)
     assert len(state.rewind(0).ids) == 1
 
 
