@@ -25,6 +25,17 @@ class Before(NamedTuple):
     seconds: np.ndarray
 
 
+class Options(NamedTuple):
+    """What may come next in each row; (B, V) each.
+
+    A row of `allowed` may be empty: then there is no way on that keeps to the constraints.
+    """
+
+    lawful: np.ndarray  # bool: what the grammar allows
+    allowed: np.ndarray  # bool: what constraints and MIDI leave of it
+    bias: np.ndarray | None  # what constraints would like, to be added to the logits
+
+
 class Moment(NamedTuple):
     """B sequences after some tokens: all that it takes to go on. Nothing in it is ever changed in place."""
 
@@ -33,6 +44,7 @@ class Moment(NamedTuple):
     plan: Any  # None without constraints
     logits: np.ndarray  # float32, (B, V): what the model expects next
     before: Before | None = None  # where pieces follow each other
+    options: Options | None = None  # where they are known already
 
 
 def take(moment: Moment, index: Sequence[int] | np.ndarray) -> Moment:
@@ -114,34 +126,40 @@ class Player:
             grammar, plan = self._follow(grammar, plan, np.array([token]))
         return moment._replace(plan=plan, before=self._nothing_before(1))
 
-    def options(self, moment: Moment) -> tuple[np.ndarray, np.ndarray]:
-        """What the grammar allows next, and what constraints and MIDI leave of it: bool, (B, V) each.
-
-        A row of the second may be empty: then there is no way on that keeps to the constraints.
-        """
-        lawful = allowed = self.grammar.allowed(moment.grammar)
+    def options(self, moment: Moment) -> Options:
+        """What may come next."""
+        if moment.options is not None:
+            return moment.options
+        grammar, plan, bias = moment.grammar, moment.plan, None
+        lawful = allowed = self.grammar.allowed(grammar)
         if self.plan:
-            allowed = self.plan.narrow(moment.grammar, moment.plan, lawful)
-        allowed = self._sayable.narrow(self.grammar.clock(moment.grammar), allowed)
+            allowed, bias = self.plan.narrow(grammar, plan, lawful), self.plan.bias(grammar, plan)
+        allowed = self._sayable.narrow(self.grammar.clock(grammar), allowed)
         if self._met is not None:
             known = allowed & self._met
             some = known.any(axis=1)
             allowed = known if some.all() else np.where(some[:, None], known, allowed)
-        return lawful, allowed
+        return Options(lawful, allowed, bias)
 
-    def bias(self, moment: Moment) -> np.ndarray | None:
-        """What constraints would like, to be added to the logits: (B, V), or None."""
-        return self.plan.bias(moment.grammar, moment.plan) if self.plan else None
+    def follow(self, moment: Moment, tokens: np.ndarray) -> Moment:
+        """After one more token a row, int64 (B,), but for what the model makes of it: that is for `step` to say.
 
-    def advance(self, moment: Moment, tokens: np.ndarray) -> Moment:
-        """After one more token a row: int64, (B,)."""
+        What needs no model is better done before the engine's step than after it: a step goes through all weights,
+        and leaves nothing else in the caches.
+        """
         grammar, plan = self._follow(moment.grammar, moment.plan, tokens)
-        logits, model = self.engine.step(tokens, self.grammar.features(grammar), moment.model)
-        moment = Moment(model, grammar, plan, logits, moment.before)
-        if self.endless and np.count_nonzero(tokens == EOS):
-            ended = np.flatnonzero(tokens == EOS)
-            moment = put(moment, ended, self._anew(take(moment, ended)))
-        return moment
+        after = Moment(moment.model, grammar, plan, moment.logits, moment.before)
+        if self.endless and np.count_nonzero(ended := tokens == EOS):
+            rows = ended.nonzero()[0]
+            after = put(after, rows, self._anew(take(after, rows)))
+        return after._replace(options=self.options(after))
+
+    def step(self, moment: Moment, tokens: np.ndarray) -> Moment:
+        """What `follow` gave for these tokens, with what the model expects next."""
+        begun = (tokens == EOS).nonzero()[0] if self.endless else ()  # the next piece, of which nothing is said yet
+        logits, model = self.engine.step(tokens, self.grammar.features(moment.grammar), moment.model)
+        after = moment._replace(model=model, logits=logits)
+        return put(after, begun, take(moment, begun)) if len(begun) else after
 
     def clock(self, moment: Moment) -> Clock:
         """How far the music of each row has come, with the pieces before the present one."""

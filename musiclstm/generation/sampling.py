@@ -20,7 +20,7 @@ DRAWS_AT_ONCE = 256
 FEW = 1e-30  # of the weight of the likeliest token
 LOWEST = np.float32(-1e30)  # a logit that is never drawn
 COLDEST = 1e-30  # temperature: 0 in float32 below
-LARGEST = 1 - 2**-53
+FLOAT32 = 2.0**24  # numbers from 0 to 1 that it tells apart
 add = np.add.reduce  # what `sum` calls, without the way there
 
 
@@ -115,31 +115,28 @@ class Sampling:
         """What `sample` draws from the filtered weights, as likely, but mostly without the sort that `top_p` takes.
 
         Drawn from all weights, a token that is one of the filtered ones stands. Of the others, each (B,) of them, the
-        second draw is from those alone: they are drawn in proportion to their weights both times. What the first
-        draw has left over of `uniform`, its place within the token's share, hangs on nothing and serves the second.
+        second draw is from those alone: they are drawn in proportion to their weights both times. The first draw takes
+        as many of the bits of `uniform` as float32 has, and the second the others.
         """
         if self.top_k is not None:
             weights = top_k(weights, self.top_k)
-        reached = _reached(weights)
-        target = uniform * reached[:, -1]
-        tokens = _passes(reached, target)
-        outside = self._outside(weights, tokens)
+        bits = uniform * FLOAT32
+        coarse = np.floor(bits)
+        reached = weights.cumsum(1, dtype=np.float32)
+        tokens = _passes(reached, coarse / FLOAT32)
+        outside = self._outside(weights, tokens, reached[:, -1])
         if np.count_nonzero(outside):
             (rows,) = outside.nonzero()
-            places = row_starts(*weights.shape)[rows] + tokens[rows]
-            end = reached.take(places).astype(np.float64)
-            start = np.where(tokens[rows] > 0, reached.take(places - 1), 0.0)
-            rest = np.minimum((target[rows] - start) / (end - start), LARGEST)
-            tokens[rows] = sample(self._filter(weights[rows]), rest)
+            tokens[rows] = sample(self._filter(weights[rows]), (bits - coarse)[rows])
         return tokens
 
-    def _outside(self, weights: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    def _outside(self, weights: np.ndarray, tokens: np.ndarray, total: np.ndarray) -> np.ndarray:
         """Which of `tokens`, one a row, `top_p` and `min_p` leave out: bool, (B,). See `_filter`."""
         weight = weights.take(row_starts(*weights.shape) + tokens)
         outside = weight < 0
         if self.top_p is not None and self.top_p < 1:
             heavier = add(weights * (weights > weight[:, None]), 1)
-            outside = heavier >= self.top_p * add(weights, 1)
+            outside = heavier >= self.top_p * total
         if self.min_p is not None:
             outside = outside | (weight < self.min_p * np.maximum.reduce(weights, 1))
         return outside
@@ -191,19 +188,17 @@ def _at_least(weights: np.ndarray, least: np.ndarray) -> np.ndarray:
 def sample(weights: np.ndarray, uniform: np.ndarray) -> np.ndarray:
     """One token a row, int64 (B,), as likely as its weight's share of the row; one of weight 0 is never drawn.
 
-    It is where the sum of the weights passes `uniform` (B,), in [0, 1).
+    It is where the sum of the weights passes `uniform` (B,), in [0, 1), of which the first 24 bits count.
     """
-    reached = _reached(weights)
-    return _passes(reached, uniform * reached[:, -1])
+    return _passes(weights.cumsum(1, dtype=np.float32), np.floor(uniform * FLOAT32) / FLOAT32)
 
 
-def _reached(weights: np.ndarray) -> np.ndarray:
-    """Sums of the weights up to each token: float32, so that `uniform` times the last is less, also when rounded."""
-    return weights.cumsum(1, dtype=np.float32)
+def _passes(reached: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """The first place in each row of more than a share of its last: int64, (B,). `share` is a multiple of 2**-24.
 
-
-def _passes(reached: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The first place in each row of more than its target: int64, (B,)."""
+    Below 1 such a share of a float32 is less than it, also when rounded.
+    """
+    target = share.astype(np.float32) * reached[:, -1]
     tokens: np.ndarray = (reached > target[:, None]).argmax(1)
     return tokens
 

@@ -190,12 +190,13 @@ class Writing:
     def _step(self) -> None:
         """One token for each row in focus; or, where constraints leave one nothing, its way back.
 
-        Every token waits for this, so that what is not asked for is not looked at.
+        Every token waits for this, so that what is not asked for is not looked at, and as little as can be comes
+        after the engine's step (see `Player.follow`).
         """
         rows, player, logits = self._rows, self._player, self._part.logits
         whole = len(rows) == len(self._row)
         row = self._row if whole else self._row.take(rows)
-        lawful, allowed = player.options(self._part)
+        lawful, allowed, bias = player.options(self._part)
         if self._stop is not None:
             allowed = _without_end(allowed, np.ones(len(rows), bool))
         opened = self._tape.lengths.take(rows) < self._opening.drawn if self._opening.drawn else None
@@ -211,13 +212,13 @@ class Writing:
                     self._particles.give_up(int(rows[i]))
             return
         uniform = self._streams.uniform(rows)
-        drawn = self._sampling.draw(logits, lawful, allowed, player.bias(self._part), uniform)
+        drawn = self._sampling.draw(logits, lawful, allowed, bias, uniform)
         tokens, own = drawn.tokens, ONE
         if opened is not None:
             tokens, own = np.where(opened, self._at_random(allowed, uniform), tokens), 1 - opened
-        self._part = player.advance(self._part, tokens)
+        after = player.follow(self._part, tokens)
         self._tape.append(rows, tokens)
-        clock = player.clock(self._part)
+        clock = player.clock(after)
         if opened is not None:
             row["drawn_seconds"][opened] = clock.seconds[opened]
         if self._particles is not None:
@@ -235,6 +236,7 @@ class Writing:
         row["live"] = ~over
         if not whole:
             self._row[rows] = row
+        self._part = player.step(after, tokens)
         if self._guarded and np.count_nonzero(crossed):
             self._bar_lines(np.flatnonzero(crossed & ~over), before)
         for i in np.flatnonzero(mute).tolist() if np.count_nonzero(mute) else ():

