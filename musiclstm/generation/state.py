@@ -86,7 +86,10 @@ class MusicState:
         return MusicState(self.player, ids, self.player.read(ids, held)._replace(plan=None), self.fingerprint)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the state to a file of some kilobytes in which nothing can run; one that is there is replaced."""
+        """Writes the state to a file in which nothing can run; one that is there is replaced.
+
+        It has some kilobytes, or of a model of attention as many megabytes as its memory.
+        """
         arrays = {"ids": self.ids.astype(np.int32), "logits": self.moment.logits}
         for layer, parts in enumerate(self.moment.model):
             arrays |= {f"model.{layer}.{i}": part.cpu().numpy() for i, part in enumerate(parts)}
@@ -157,6 +160,8 @@ def _rebuild(template: Any, arrays: Any) -> Any:
 
 
 def _same(array: np.ndarray, template: np.ndarray) -> np.ndarray:
-    if array.shape != template.shape or array.dtype != template.dtype:
+    """`array`, if it is like `template`; what is empty there, a memory in which a piece begins, may have any length."""
+    fits = array.ndim == template.ndim and array.dtype == template.dtype
+    if not fits or any(size not in (have, 0) for have, size in zip(array.shape, template.shape, strict=True)):
         raise ValueError("its arrays have other shapes")
     return array

@@ -10,17 +10,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from musiclstm.model.stack import Stack, State, check_size
+from musiclstm.errors import UserError
+from musiclstm.model.attention import AttentionStack
+from musiclstm.model.cells import CELLS
+from musiclstm.model.stack import Stack, State, check_choice, check_size
+
+ATTENTION = "attention"
 
 
 class MusicLSTM(nn.Module):
-    """Embeddings, a `Stack` of recurrent layers, and the logits of the next token.
+    """Embeddings, a `Stack` of recurrent layers or an `AttentionStack`, and the logits of the next token.
 
     vocab_size: tokens, V.
     context_sizes: for each of the F context features, how many values it takes. Each has an embedding that is added
         to the token's.
     tie_output: the logits come from the token embedding itself, through a projection to its size.
     cell, skip, dropout, learned_state: see `Stack`.
+    cell="attention": a Transformer to compare with, of `heads` and `memory`, see `AttentionStack`. It has skips of its
+        own, for which skip="residual" has to be given, and no learned state.
 
     The buffer `token_counts` (V,) says how often training saw each token: whoever trains adds to it, and a random
     prompt is drawn from it.
@@ -43,8 +50,11 @@ class MusicLSTM(nn.Module):
         dropout: float = 0.0,
         tie_output: bool = False,
         learned_state: bool = False,
+        heads: int = 4,
+        memory: int = 1024,
     ) -> None:
         super().__init__()
+        check_choice("cell", cell, (*CELLS, ATTENTION))
         check_size("vocab_size", vocab_size)
         check_size("embedding_size", embedding_size)
         for size in context_sizes:
@@ -61,9 +71,16 @@ class MusicLSTM(nn.Module):
             "tie_output": tie_output,
             "learned_state": learned_state,
         }
+        if cell == ATTENTION:  # those of other models stay as they were before there was attention
+            self.arguments |= {"heads": heads, "memory": memory}
         self.embedding = nn.Embedding(vocab_size, embedding_size)
         self.context_embeddings = nn.ModuleList(nn.Embedding(size, embedding_size) for size in context_sizes)
-        self.stack = Stack(embedding_size, hidden_size, num_layers, cell, skip, dropout, learned_state)
+        self.stack: Stack | AttentionStack
+        if cell == ATTENTION:
+            _check_attention(skip, learned_state)
+            self.stack = AttentionStack(embedding_size, hidden_size, num_layers, heads, memory, dropout)
+        else:
+            self.stack = Stack(embedding_size, hidden_size, num_layers, cell, skip, dropout, learned_state)
         # A tied model holds no second name for the embedding: nothing that copies, averages or saves weights has to
         # know that they are tied.
         self.head = nn.Linear(self.stack.output_size, embedding_size if tie_output else vocab_size, bias=not tie_output)
@@ -127,3 +144,11 @@ class MusicLSTM(nn.Module):
         nn.init.normal_(self.head.weight, std=1 / math.sqrt(self.head.in_features * self.embedding.embedding_dim))
         if self.head.bias is not None:
             nn.init.zeros_(self.head.bias)
+
+
+def _check_attention(skip: str, learned_state: bool) -> None:
+    if skip != "residual" or learned_state is not False:
+        raise UserError(
+            f"cell=attention is not possible with skip={skip} learned_state={learned_state}: its layers are residual "
+            "and its memory begins empty; give skip=residual learned_state=false, as model=transformer has them"
+        )

@@ -48,10 +48,9 @@ class Stack(nn.Module):
         check_size("input_size", input_size)
         check_size("hidden_size", hidden_size)
         check_size("num_layers", num_layers)
-        _check_choice("cell", cell, CELLS)
-        _check_choice("skip", skip, SKIPS)
-        if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
-            raise UserError(f"dropout={dropout!r} is not possible: give a number from 0 up to, but not, 1")
+        check_choice("cell", cell, CELLS)
+        check_choice("skip", skip, SKIPS)
+        check_dropout(dropout)
         self.skip = skip
         self.dropout = dropout
         self.output_size = hidden_size * (num_layers if skip == "graves" else 1)
@@ -148,11 +147,16 @@ def select_state(state: State, index: Tensor | slice | Sequence[int]) -> State:
 
 
 def put_state(state: State, rows: Sequence[int], part: State) -> State:
-    """`state` with the rows of `part` in place of `rows`; neither is changed."""
+    """`state` with the rows of `part` in place of `rows`; neither is changed.
+
+    Of two memories (see `AttentionStack`) the one that is shorter begins with nothing.
+    """
 
     index = torch.as_tensor(rows, dtype=torch.int64, device=state[0][0].device)
 
     def replaced(old: Tensor, new: Tensor) -> Tensor:
+        if old.ndim == 3 and (longer := new.shape[1] - old.shape[1]):
+            old, new = (F.pad(part, (0, 0, max(by, 0), 0)) for part, by in ((old, longer), (new, -longer)))
         return old.index_copy(0, index, new)
 
     return tuple(tuple(map(replaced, old, new)) for old, new in zip(state, part, strict=True))
@@ -164,9 +168,24 @@ def check_size(name: str, value: int) -> None:
         raise UserError(f"{name}={value!r} is not possible: give a whole number of at least 1")
 
 
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+def check_dropout(value: float) -> None:
+    """Raise UserError unless `dropout` is a share that leaves something."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+        raise UserError(f"dropout={value!r} is not possible: give a number from 0 up to, but not, 1")
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise UserError unless the argument `name` is one of `choices`."""
     if value not in choices:
         raise UserError(f"{name}={value!r} is unknown: choose one of {', '.join(choices)}")
+
+
+def segment_length(length: int, reset: Tensor) -> int:
+    """How many of the `length` steps of a window each of the S segments of `reset` (B, S) has."""
+    segments = reset.shape[1]
+    if segments == 0 or length % segments:
+        raise ValueError(f"a window of {length} steps does not divide into {segments} segments for `reset`")
+    return length // segments
 
 
 def _split(length: int, reset: Tensor | None) -> list[tuple[int, int, int]]:
@@ -176,11 +195,9 @@ def _split(length: int, reset: Tensor | None) -> list[tuple[int, int, int]]:
     """
     if reset is None:
         return [(0, 0, length)]
-    segments = reset.shape[1]
-    if segments == 0 or length % segments:
-        raise ValueError(f"a window of {length} steps does not divide into {segments} segments for `reset`")
+    size = segment_length(length, reset)
     first = [0, *(s for s, any_row in enumerate(reset.any(dim=0).tolist()) if any_row and s > 0)]
-    starts = [s * (length // segments) for s in first]
+    starts = [s * size for s in first]
     return list(zip(first, starts, [*starts[1:], length], strict=True))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from musiclstm.generation import MusicGenerator
@@ -15,12 +17,13 @@ def make_tokenizer(name: str) -> Tokenizer:
     return from_dict({"name": name, "arguments": {}})
 
 
-def make_generator(tokenizer: Tokenizer | str = "voices", seed: int = 0) -> MusicGenerator:
+def make_generator(tokenizer: Tokenizer | str = "voices", seed: int = 0, **arguments: Any) -> MusicGenerator:
     if isinstance(tokenizer, str):
         tokenizer = make_tokenizer(tokenizer)
     torch.manual_seed(seed)
     sizes = list(tokenizer.context_sizes.values())
-    model = MusicLSTM(len(tokenizer.vocabulary), sizes, embedding_size=8, hidden_size=16, num_layers=2)
+    arguments = {"embedding_size": 8, "hidden_size": 16, "num_layers": 2, **arguments}
+    model = MusicLSTM(len(tokenizer.vocabulary), sizes, **arguments)
     return MusicGenerator(model, tokenizer)
 
 

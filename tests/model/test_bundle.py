@@ -52,11 +52,18 @@ def bundle(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("cell", ["lstm", "peephole"])
+KINDS: list[dict[str, Any]] = [
+    {"cell": "lstm", "learned_state": True},
+    {"cell": "peephole", "learned_state": True},
+    {"cell": "attention", "skip": "residual", "heads": 2, "memory": 3},
+]
+
+
+@pytest.mark.parametrize("arguments", KINDS)
 @pytest.mark.parametrize("tie_output", [False, True])
 @pytest.mark.parametrize("kind", ["bundle", "checkpoint"])
-def test_round_trip(tmp_path: Path, kind: str, tie_output: bool, cell: str) -> None:
-    model = make_model(tie_output=tie_output, learned_state=True, cell=cell)
+def test_round_trip(tmp_path: Path, kind: str, tie_output: bool, arguments: dict[str, Any]) -> None:
+    model = make_model(tie_output=tie_output, **arguments)
     path = tmp_path / "new" / "folder" / "any.name"
     if kind == "bundle":
         save_bundle(path, model, TOKENIZER, PROVENANCE)

@@ -20,7 +20,14 @@ from tests.music import chorales
 
 
 def small_fit(
-    folder: Path, *, steps: int = 12, every: int = 5, ckpt_path: Path | None = None, kill_at: int = 0, **changes: Any
+    folder: Path,
+    *,
+    steps: int = 12,
+    every: int = 5,
+    ckpt_path: Path | None = None,
+    kill_at: int = 0,
+    model_arguments: dict[str, Any] | None = None,
+    **changes: Any,
 ) -> Result:
     """Trains a tiny model with dropout, augmentation and averaging for `steps` steps."""
     seed_everything(3)
@@ -28,7 +35,8 @@ def small_fit(
     tokenizer = Voices.fit(store.scores)
     data = MusicData(store, tokenizer, Augmentation(3, 0.05, 5), lanes=3, window=64, seed=3)  # type: ignore[arg-type]
     sizes = tuple(tokenizer.context_sizes.values())
-    model = MusicLSTM(len(tokenizer.vocabulary), sizes, embedding_size=8, hidden_size=12, num_layers=2, dropout=0.2)
+    tiny = {"embedding_size": 8, "hidden_size": 12, "num_layers": 2, "dropout": 0.2, **(model_arguments or {})}
+    model = MusicLSTM(len(tokenizer.vocabulary), sizes, **tiny)
     if kill_at:
         encode, calls = data.encode, iter(range(10**6))
 

@@ -65,6 +65,20 @@ def test_resuming_from_any_step_ends_the_same(straight: Path, tmp_path: Path, ev
     assert read_metrics(straight / "metrics.csv") == read_metrics(tmp_path / "metrics.csv")
 
 
+def test_a_memory_is_resumed_as_any_state(tmp_path: Path) -> None:
+    arguments = {"cell": "attention", "skip": "residual", "hidden_size": 16, "heads": 2, "memory": 100}
+    small_fit(tmp_path / "straight", model_arguments=arguments)
+
+    def stop(bundle: Path, step: int) -> None:
+        if step == 8:
+            raise Stop
+
+    with pytest.raises(Stop):
+        small_fit(tmp_path / "half", every=3, on_best=stop, model_arguments=arguments)
+    small_fit(tmp_path / "half", every=3, ckpt_path=tmp_path / "half" / "last.ckpt", model_arguments=arguments)
+    assert same(tmp_path / "straight" / "last.ckpt", tmp_path / "half" / "last.ckpt")
+
+
 def test_two_processes_train_one_model_and_resume_exactly(tmp_path: Path) -> None:
     straight = run(tmp_path / "straight", "2", "0")
     assert straight.returncode == 0, straight.stderr

@@ -1,6 +1,6 @@
 """Step engines: a model that goes on by one token at a time, as fast as the machine lets it.
 
-- reference: the model's own step, wherever its weights are
+- reference: the model's own step, wherever its weights are; the only one for a model of attention
 - torch: on the CPU, float32, weights laid out for steps
 - int8: on the CPU, the same with weights in 8 bits
 - cuda: on a GPU, the model's step as a captured graph
@@ -16,7 +16,7 @@ from musiclstm.generation.engines.graph import GraphEngine
 from musiclstm.generation.engines.products import int8_missing
 from musiclstm.generation.engines.reference import ReferenceEngine
 from musiclstm.generation.engines.stepping import Int8Engine, TorchEngine
-from musiclstm.model.music_lstm import MusicLSTM
+from musiclstm.model.music_lstm import ATTENTION, MusicLSTM
 
 __all__ = ["KINDS", "Agreement", "Engine", "compare", "make_engine"]
 
@@ -51,6 +51,8 @@ def make_engine(model: MusicLSTM, kind: str = "auto") -> Engine:
 def _missing(model: MusicLSTM, kind: str) -> str | None:
     """Why there is no such engine, in a few words; None where there is."""
     device = model.embedding.weight.device.type
+    if kind != "reference" and model.arguments["cell"] == ATTENTION:
+        return "the model is a Transformer, which has the reference engine alone"
     if kind == "reference" or (kind == "cuda" and device == "cuda"):
         return None
     if kind == "cuda" or device != "cpu":

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from musiclstm.model.cells import Cell, FusedCell, PeepholeCell
 from musiclstm.model.music_lstm import MusicLSTM
+from musiclstm.model.stack import Stack
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,12 @@ class Folded:
 @torch.no_grad()
 def fold(model: MusicLSTM) -> Folded:
     """The weights of a model on the CPU, re-ordered. Copies: a model that is trained further changes nothing here."""
-    kind, skip = model.arguments["cell"], model.stack.skip
+    stack = model.stack
+    assert isinstance(stack, Stack)  # of attention nothing can be folded
+    kind, skip = model.arguments["cell"], stack.skip
     embedding = model.embedding.embedding_dim
     layers, projections, biases = [], [], []
-    for number, cell in enumerate(model.stack.cells):
+    for number, cell in enumerate(stack.cells):
         assert isinstance(cell, Cell)
         weight_x, weight_h, bias_x, bias_h, peepholes = _weights(cell)
         seen = embedding if number == 0 or skip == "graves" else 0  # columns of x
@@ -78,13 +81,13 @@ def fold(model: MusicLSTM) -> Folded:
     return Folded(
         kind,
         skip,
-        model.stack.cells[0].hidden_size,  # type: ignore[arg-type]
+        stack.cells[0].hidden_size,  # type: ignore[arg-type]
         layers,
         torch.cat(projections),
         torch.cat(biases),
         _head(model),
         # A new h is below 1, or (gru) between one below 1 and the old: only a learned beginning can be beyond.
-        max([1.0, *(float(learned[0].abs().max()) for learned in model.stack.learned)]),
+        max([1.0, *(float(learned[0].abs().max()) for learned in stack.learned)]),
     )
 
 
