@@ -21,7 +21,7 @@ POSITIONS = 16  # a quarter note has, of which each has an onset or not: 64 in a
 
 
 class Metric(NamedTuple):
-    """How a metric is called, what its numbers are of, and what it tells, in plain words."""
+    """How a metric is called, its unit where the name does not say it, and what it tells, in plain words."""
 
     label: str
     unit: str
@@ -46,8 +46,8 @@ METRICS = {
     "polyphony_rate": Metric("polyphony rate", "share", "time in which two pitches or more sound"),
     "empty_beat_rate": Metric("empty beats", "share", "beats in which nothing sounds"),
     "pitch_range": Metric("pitch range", "semitones", "from the lowest note to the highest"),
-    "notes_per_second": Metric("notes per second", "notes", "how dense it is by the clock"),
-    "notes_per_beat": Metric("notes per beat", "notes", "how dense it is by the quarter note"),
+    "notes_per_second": Metric("notes per second", "", "how dense it is by the clock"),
+    "notes_per_beat": Metric("notes per beat", "", "how dense it is by the quarter note"),
     "structureness_short": Metric(
         "structureness, 3 to 8 s", "share", "how nearly the passage of this length that repeats best comes again"
     ),
@@ -174,7 +174,7 @@ def pitch_range(score: Score) -> float:
 
 def notes_per_second(score: Score) -> float:
     """Notes by the seconds from the first onset to the end of the last note."""
-    return _ratio(len(score), score.duration - score.seconds(score.notes["start"].min(initial=score.end)))
+    return _ratio(len(score), score.duration - float(score.seconds(score.notes["start"].min(initial=score.end))))
 
 
 def notes_per_beat(score: Score) -> float:

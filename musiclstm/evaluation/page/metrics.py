@@ -52,9 +52,10 @@ def _chart(metric: str, sets: Mapping[str, Figures]) -> str:
     label, unit, meaning = METRICS[metric]
     shown = {name: figures for name, figures in sets.items() if len(figures.values)}
     undefined = sum(figures.undefined for figures in sets.values())
-    said = f"{meaning}." + (f" Undefined in {undefined:,} pieces." if undefined else "")
-    picture = _curves(f"{label}, {unit}", shown) if shown else ""
-    return f"<div><h3>{escape(label)}</h3>{picture}<p class=caption>{escape(said[:1].upper() + said[1:])}</p></div>"
+    said = meaning[:1].upper() + meaning[1:] + "." + (f" Undefined in {undefined:,} pieces." if undefined else "")
+    picture = _curves(label, shown) if shown else ""
+    title = f"<h3>{escape(label)} <span class=soft>{escape(unit)}</span></h3>"
+    return f"<div>{title}{picture}<p class=caption>{escape(said)}</p></div>"
 
 
 def _curves(name: str, sets: Mapping[str, Figures]) -> str:
