@@ -121,9 +121,9 @@ class Job:
             elif opening.drawn:
                 prompt_end = round(float(score.ticks(written.drawn_seconds)))
             if len(score) == 0:
+                remedy = "loosen what is asked of its notes, or give another seed" if plan else "give another seed"
                 raise UserError(
-                    f"the model wrote {written.tokens} tokens without a note: give another seed, or a higher "
-                    "temperature"
+                    f"the model wrote {written.tokens} tokens without a note: {remedy}, or a higher temperature"
                 )
         for other in others:
             score = follow(score, other) if len(other) else score
