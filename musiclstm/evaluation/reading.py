@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from musiclstm.model.music_lstm import MusicLSTM
+from musiclstm.model.reading import read_windows
 from musiclstm.score import Score
-from musiclstm.tokenizers.base import Reading, Tokenizer
+from musiclstm.tokenizers.base import Tokenizer
 from musiclstm.tokenizers.vocabulary import PAD, SPECIALS
 
-WINDOW = 512  # tokens that the model reads at once
 ROWS = 16  # pieces side by side
 
 
@@ -80,33 +79,24 @@ def seconds_of(tokenizer: Tokenizer, score: Score, steps: np.ndarray) -> np.ndar
     return np.interp(steps, known, score.seconds(ticks[first]))
 
 
-@torch.inference_mode()
 def _log_likelihoods(
     model: MusicLSTM, tokenizer: Tokenizer, sequences: Sequence[np.ndarray]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Of each sequence the nats of its tokens but BOS, and of their types; float64, (T - 1,) each."""
-    longest = max(len(ids) for ids in sequences)
-    padded = np.full((len(sequences), longest), PAD, np.int64)
+    padded = np.full((len(sequences), max(len(ids) for ids in sequences)), PAD, np.int64)
     for row, ids in zip(padded, sequences, strict=True):
         row[: len(ids)] = ids
-    device = model.embedding.weight.device
-    types = torch.from_numpy(token_types(tokenizer)).to(device)
-    state, reading = None, None
-    nats: list[Tensor] = []
-    type_nats: list[Tensor] = []
-    for start in range(0, longest - 1, WINDOW):
-        part = padded[:, start : min(start + WINDOW, longest - 1)]
-        context: tuple[np.ndarray, Reading] = tokenizer.context(part, reading)
-        features, reading = context
-        tokens, given = (torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in (part, features))
-        logits, state = model(tokens, given, state)
-        target = torch.from_numpy(padded[:, start + 1 : start + 1 + part.shape[1]]).to(device)[..., None]
-        likely = logits.double().log_softmax(-1)  # (B, W, V)
+    types = torch.from_numpy(token_types(tokenizer)).to(model.embedding.weight.device)
+    nats: list[np.ndarray] = []
+    type_nats: list[np.ndarray] = []
+    for window in read_windows(model, tokenizer, padded):
+        target = window.targets[..., None]
+        likely = window.logits.log_softmax(-1)  # (B, W, V)
         by_type = likely.exp() @ torch.nn.functional.one_hot(types).double()  # (B, W, types)
-        nats.append(-likely.gather(2, target)[..., 0])
-        type_nats.append(-by_type.gather(2, types[target])[..., 0].clamp_min(1e-300).log())
-    found = torch.cat(nats, 1).cpu().numpy(), torch.cat(type_nats, 1).cpu().numpy()
-    return [(found[0][row, : len(ids) - 1], found[1][row, : len(ids) - 1]) for row, ids in enumerate(sequences)]
+        nats.append(-likely.gather(2, target)[..., 0].cpu().numpy())
+        type_nats.append(-by_type.gather(2, types[target])[..., 0].clamp_min(1e-300).log().cpu().numpy())
+    found, of_types = np.concatenate(nats, 1), np.concatenate(type_nats, 1)
+    return [(found[row, : len(ids) - 1], of_types[row, : len(ids) - 1]) for row, ids in enumerate(sequences)]
 
 
 def token_types(tokenizer: Tokenizer) -> np.ndarray:

@@ -7,18 +7,14 @@ from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from musiclstm.model.music_lstm import MusicLSTM
+from musiclstm.model.reading import read_windows
 from musiclstm.model.stack import State, select_state
 from musiclstm.tokenizers.base import Reading, Tokenizer
 from musiclstm.tokenizers.vocabulary import PAD
 
-WINDOW = 512  # tokens that the model reads at once
 
-
-@torch.inference_mode()
 def token_log_likelihoods(
     model: MusicLSTM, tokenizer: Tokenizer, sequences: Sequence[np.ndarray], temperature: float = 1.0
 ) -> list[np.ndarray]:
@@ -36,23 +32,14 @@ def token_log_likelihoods(
     state: State | None = None
     reading: Reading | None = None
     found = []
-    for start, stop, rows in ((0, shared, padded[:1]), (shared, longest - 1, padded)):
-        if reading is not None and len(rows) > 1:
-            assert state is not None
-            every = [0] * len(rows)
-            state, reading = select_state(state, every), _repeat(reading, len(rows))
-        for first in range(start, stop, WINDOW):
-            part = rows[:, first : min(first + WINDOW, stop)]
-            features, reading = tokenizer.context(part, reading)
-            logits, state = model(_on(part, model), _on(features, model), state)
-            following = _on(rows[:, first + 1 : first + 1 + part.shape[1]], model)
-            chosen = (
-                torch.log_softmax(logits.double() / temperature, -1)
-                .gather(2, following[..., None])[..., 0]
-                .cpu()
-                .numpy()
-            )
-            found.append(np.broadcast_to(chosen, (len(sequences), part.shape[1])))
+    for rows in (padded[:1, : shared + 1], padded[:, shared:]):
+        for window in read_windows(model, tokenizer, rows, state, reading):
+            targets = window.targets[..., None]
+            likely = (window.logits / temperature).log_softmax(-1).gather(2, targets)[..., 0].cpu().numpy()
+            found.append(np.broadcast_to(likely, (len(sequences), likely.shape[1])))
+            state, reading = window.state, window.reading
+        if state is not None and len(rows) < len(sequences):
+            state, reading = select_state(state, [0] * len(sequences)), _repeat(reading, len(sequences))
     together = np.concatenate(found, axis=1) if found else np.zeros((len(sequences), 0))
     return [row[: len(ids) - 1] for row, ids in zip(together, sequences, strict=True)]
 
@@ -66,7 +53,3 @@ def _repeat(reading: Any, count: int) -> Any:
     if isinstance(reading, tuple):
         return type(reading)(*(_repeat(part, count) for part in reading))
     return replace(reading, **{each.name: _repeat(getattr(reading, each.name), count) for each in fields(reading)})
-
-
-def _on(array: np.ndarray, model: MusicLSTM) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array)).to(model.embedding.weight.device)

@@ -24,7 +24,7 @@ def test_likelihoods_are_those_of_the_whole_sequence(
     sequences = [made.tokenizer.encode(song(bars)) for bars in (2, 1, 3)] + [
         made.tokenizer.encode(made.generate_scores(1, prompt=song(4), prompt_bars=3, max_bars=1)[0].score)
     ]
-    monkeypatch.setattr("musiclstm.generation.likelihood.WINDOW", 11)
+    monkeypatch.setattr("musiclstm.model.reading.WINDOW", 11)
     found = token_log_likelihoods(made.model, made.tokenizer, sequences, temperature)
     for ids, likely in zip(sequences, found, strict=True):
         features, _ = made.tokenizer.context(ids[None].astype(np.int64))
