@@ -156,7 +156,9 @@ class Player:
 
     def step(self, moment: Moment, tokens: np.ndarray) -> Moment:
         """What `follow` gave for these tokens, with what the model expects next."""
-        begun = (tokens == EOS).nonzero()[0] if self.endless else ()  # the next piece, of which nothing is said yet
+        begun = (
+            (tokens == EOS).nonzero()[0] if self.endless else tokens[:0]
+        )  # the next piece, of which nothing is said yet
         logits, model = self.engine.step(tokens, self.grammar.features(moment.grammar), moment.model)
         after = moment._replace(model=model, logits=logits)
         return put(after, begun, take(moment, begun)) if len(begun) else after

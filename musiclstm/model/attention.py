@@ -135,8 +135,9 @@ class Block(nn.Module):
         q, k = (_rotate(part.unflatten(-1, (self.heads, -1)), *rotation).flatten(-2) for part in (q, k))
         keys, values = (torch.cat((old.to(new.dtype), new), 1) for old, new in zip(memory, (k, v), strict=True))
         # (B, heads, T or N+T, H/heads) each
-        by_head = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q, keys, values))
-        attended = F.scaled_dot_product_attention(*by_head, attn_mask=visible).transpose(1, 2).flatten(-2)  # (B, T, H)
+        query, key, value = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q, keys, values))
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=visible)
+        attended = attended.transpose(1, 2).flatten(-2)  # (B, T, H)
         h = h + F.dropout(self.output(attended), dropout)
         h = h + F.dropout(self.contract(F.gelu(self.expand(self.feed_forward_norm(h)))), dropout)
         return h, (keys[:, -self.memory :], values[:, -self.memory :])

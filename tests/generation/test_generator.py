@@ -80,7 +80,9 @@ def test_endless_silence_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "MOST_SILENCE", 50)
     with pytest.raises(UserError, match="tokens without a note: give another seed"):
         favour(make_generator("voices"), Rest=99).generate(max_bars=1)
-    with pytest.raises(UserError, match="tokens without a note: loosen what is asked of its notes, or give another seed"):
+    with pytest.raises(
+        UserError, match="tokens without a note: loosen what is asked of its notes, or give another seed"
+    ):
         favour(make_generator("voices"), Rest=99).generate(max_bars=1, key="C major")
 
 

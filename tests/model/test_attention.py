@@ -14,7 +14,6 @@ from musiclstm.model.music_lstm import MusicLSTM
 from musiclstm.model.stack import State, detach_state, put_state, select_state
 
 B, T, X, H, HEADS = 4, 12, 5, 8, 2
-CLOSE = {"atol": 1e-5, "rtol": 0}
 
 
 def make_stack(memory: int = 64, num_layers: int = 2, dropout: float = 0.0) -> AttentionStack:
@@ -30,8 +29,8 @@ def make_input(batch: int = B, length: int = T) -> Tensor:
     return torch.randn(batch, length, X, generator=torch.Generator().manual_seed(1))
 
 
-def assert_states_close(state: State, expected: State) -> None:
-    torch.testing.assert_close(state, expected, **CLOSE)
+def assert_close(found: Tensor | State, expected: Tensor | State) -> None:
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("memory", [1, 4, T, 64])
@@ -47,16 +46,16 @@ def test_steps_and_windows_give_what_the_whole_sequence_gives(memory: int) -> No
     for t in range(T):
         output, state = stack.step(x[:, t], state)
         steps.append(output)
-    torch.testing.assert_close(torch.stack(steps, 1), whole, **CLOSE)
-    assert_states_close(state, last)
+    assert_close(torch.stack(steps, 1), whole)
+    assert_close(state, last)
 
     windows, carried = [], None
     for window in x.split((5, 1, 6), dim=1):
         output, carried = stack(window, carried)
         windows.append(output)
-    torch.testing.assert_close(torch.cat(windows, 1), whole, **CLOSE)
+    assert_close(torch.cat(windows, 1), whole)
     assert carried is not None
-    assert_states_close(carried, last)
+    assert_close(carried, last)
 
 
 @pytest.mark.parametrize("memory", [4, 64])
@@ -73,10 +72,10 @@ def test_a_reset_row_begins_anew_and_leaves_the_others_alone(memory: int) -> Non
             if reset[row, segment]:
                 row_state = stack.initial_state(1)
             expected, row_state = stack(piece, row_state)
-            torch.testing.assert_close(outputs[row : row + 1, segment * 3 : segment * 3 + 3], expected, **CLOSE)
+            assert_close(outputs[row : row + 1, segment * 3 : segment * 3 + 3], expected)
         # Memories differ in what is never looked at, so they are compared by what comes of them.
         assert int(last[0][0][row]) == int(row_state[0][0])
-        torch.testing.assert_close(following[row : row + 1], stack(make_input()[row : row + 1], row_state)[0], **CLOSE)
+        assert_close(following[row : row + 1], stack(make_input()[row : row + 1], row_state)[0])
 
 
 @torch.no_grad()
@@ -94,7 +93,7 @@ def test_only_how_far_apart_positions_are_matters() -> None:
     x = make_input(length=40)
     late, _ = stack(x)
     early, _ = stack(x[:, 20:])
-    torch.testing.assert_close(late[:, 24:], early[:, 4:], atol=1e-5, rtol=0)
+    assert_close(late[:, 24:], early[:, 4:])
     near, far = stack(x[:, :4])[0], stack(x[:, [1, 0, 2, 3]])[0]
     assert (near[:, 3] - far[:, 3]).abs().max() > 1e-3  # and that the order does
 
@@ -119,7 +118,7 @@ def test_a_block_is_attention_as_it_is_written_down() -> None:
     visible = torch.ones(T, T, dtype=torch.bool).tril()[None, None]
     empty = torch.zeros(1, 0, H)
     found, _ = block(h, (empty, empty), visible, (angles.cos(), angles.sin()), 0.0)
-    torch.testing.assert_close(found, expected, **CLOSE)
+    assert_close(found, expected)
 
 
 def relative(query: Tensor, key: Tensor, distance: int) -> float:
@@ -141,7 +140,7 @@ def test_rows_are_put_back_to_a_shorter_memory() -> None:
         outputs, _ = stack(make_input(), mixed)
         for row in range(B):
             own = select_state(after if row in (1, 3) else before, [row])
-            torch.testing.assert_close(outputs[row], stack(make_input()[row : row + 1], own)[0][0], **CLOSE)
+            assert_close(outputs[row], stack(make_input()[row : row + 1], own)[0][0])
 
 
 def test_the_memory_passes_no_gradient_on_once_it_is_detached_and_all_parameters_have_one() -> None:
@@ -177,8 +176,8 @@ def test_the_model_steps_as_it_reads_and_keeps_its_arguments() -> None:
     state = model.initial_state(B)
     for t in range(T):
         stepped, state = model.step(tokens[:, t], context[:, t], state)
-        torch.testing.assert_close(stepped, logits[:, t], **CLOSE)
-    assert_states_close(state, last)
+        assert_close(stepped, logits[:, t])
+    assert_close(state, last)
 
 
 @pytest.mark.parametrize(
