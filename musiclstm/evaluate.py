@@ -96,13 +96,17 @@ def main(cfg: DictConfig) -> None:
 
 
 def _store(cfg: DictConfig, generator: MusicGenerator) -> NoteStore:
+    from musiclstm.corpora import CORPORA
     from musiclstm.data.store import NoteStore
 
-    if cfg.data.path is not None or cfg.data.corpus is not None:
-        store = open_store(cfg.data, cfg.split, cfg.select, cfg.prepare)
+    known, corpus = generator.provenance.get("store"), generator.provenance.get("trained_on")
+    data = cfg.data
+    if data.path is None and data.corpus is None and known is None and corpus in CORPORA:
+        data = {**data, "corpus": corpus}  # which is the same on every machine, as no store is
+    if data["path"] is not None or data["corpus"] is not None:
+        store = open_store(data, cfg.split, cfg.select, cfg.prepare)
         assert store is not None  # that is for shards
         return store
-    known = generator.provenance.get("store")
     if known is None or not Path(known).is_dir():
         where = f"its collection {known} is not there" if known else "the model does not say what it was trained on"
         raise UserError(f"{where}: name the music with data.path=FOLDER, or data=bach_chorales")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
+from musiclstm.pretrained import name_of
+
 if TYPE_CHECKING:
     from musiclstm.generation import MusicGenerator
 
@@ -27,9 +29,11 @@ def describe(generator: MusicGenerator) -> str:
     ]
     if scores:
         facts.append(f"validation {', '.join(scores)}")
-    return "\n  ".join(
-        [f"Model: {generator.path}", generator.tokenizer.describe(), *([", ".join(facts)] if facts else [])]
-    )
+    shipped = name_of(generator.path)
+    which = str(generator.path)
+    if shipped is not None:
+        which = f"{shipped}, which comes with musiclstm; `python -m musiclstm.train` trains one of your own"
+    return "\n  ".join([f"Model: {which}", generator.tokenizer.describe(), *([", ".join(facts)] if facts else [])])
 
 
 def new_folder(parent: Path) -> Path:

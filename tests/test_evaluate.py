@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from hydra import compose, initialize_config_dir
 from musiclstm import evaluate
 from musiclstm.commands import CONF_DIR
 from musiclstm.data.preparation import prepare
+from musiclstm.data.store import NoteStore
 from musiclstm.errors import UserError
 from musiclstm.midi import write_midi
 from musiclstm.model.bundle import save_bundle
@@ -106,6 +109,26 @@ def test_what_is_wrong_is_said(store: Path) -> None:
     save_bundle(Path("other.safetensors"), made.model, made.tokenizer.to_dict(), {"store": "gone"})
     with pytest.raises(UserError, match=r"its collection gone is not there: name the music with data\.path"):
         run("checkpoint=other.safetensors")
+
+
+def test_a_corpus_is_found_by_its_name_where_a_model_names_no_store(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def opened(data: Mapping[str, Any], *_: Any) -> NoteStore:
+        asked.append((data["path"], data["corpus"], data["folder"]))
+        return NoteStore.open(store)
+
+    monkeypatch.setattr(evaluate, "open_store", opened)
+    made = make_generator()
+    for name in ("folk_tunes", "noise"):
+        save_bundle(Path(f"{name}.safetensors"), made.model, made.tokenizer.to_dict(), {"trained_on": name})
+    run("checkpoint=folk_tunes.safetensors", "output=a", "data.folder=kept")
+    run("checkpoint=folk_tunes.safetensors", "output=b", "data.path=other")
+    assert asked == [(None, "folk_tunes", "kept"), ("other", None, "datasets")]
+    with pytest.raises(UserError, match="does not say what it was trained on"):
+        run("checkpoint=noise.safetensors")
 
 
 def test_samples_are_held_against_what_was_learned_from(store: Path, capsys: pytest.CaptureFixture[str]) -> None:

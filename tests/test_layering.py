@@ -22,7 +22,7 @@ RUNGS = [  # what stands on a rung imports from lower rungs, and from its own wh
     {"errors", "score", "console", "files"},
     {"midi", "notation", "general_midi"},
     {"tokenizers"},
-    {"data", "model", "corpora"},
+    {"data", "model", "corpora", "pretrained"},
     {"training", "generation", "evaluation", "rendering"},
     {"sources", "explain", "values", "commands", "leaderboard", "sweep", "sharding", "runs"},
 ]

@@ -9,34 +9,54 @@ from musiclstm.errors import UserError
 from musiclstm.generation.generator import MusicGenerator
 from musiclstm.generation.job import Generated
 from musiclstm.model.bundle import load_bundle
+from musiclstm.pretrained import DEFAULT, pretrained
 from musiclstm.tokenizers import from_dict
 
-__all__ = ["Generated", "MusicGenerator", "load", "newest_bundle", "outputs_folder"]
+__all__ = ["Generated", "MusicGenerator", "find_bundle", "load", "newest_bundle", "outputs_folder"]
 
 
 def load(path: str | os.PathLike[str] | None = None, engine: str = "auto") -> MusicGenerator:
-    """The model in a bundle or checkpoint; in a folder, or without a path under `outputs_folder()`, the newest.
+    """The model in a bundle or checkpoint; in a folder the newest.
 
+    path: of a file or folder, or, where there is none of that name, the name of a model that comes with the package.
+        Without it the newest under `outputs_folder()`; if nothing was trained, the one that comes with the package.
     engine: how its steps are computed, see `make_engine`.
 
     Raises UserError where there is none, or the file is something else.
     """
-    path = outputs_folder() if path is None else Path(path)
-    if path.is_dir() or path == outputs_folder():
-        path = newest_bundle(path)
+    path = find_bundle(path)
     bundle = load_bundle(path)
     return MusicGenerator(bundle.model, from_dict(bundle.tokenizer), bundle.provenance, path, engine)
 
 
-def newest_bundle(folder: str | os.PathLike[str]) -> Path:
-    """The bundle written last in a folder or the folders in it. Raises UserError where there is none."""
+def find_bundle(path: str | os.PathLike[str] | None) -> Path:
+    """The file that `load` reads. Raises UserError where there is none; whether it is a bundle is not looked at."""
+    shipped = pretrained()
+    if path is None:
+        return newest_bundle(outputs_folder()) or shipped[DEFAULT]
+    file = Path(path)
+    if file.is_dir() or file == outputs_folder():
+        newest = newest_bundle(file)
+        if newest is None:
+            raise UserError(
+                f"no model under {file}{os.sep}: train one with `python -m musiclstm.train`, or name one with "
+                f"checkpoint=FILE or checkpoint={DEFAULT}"
+            )
+        return newest
+    if not file.exists():
+        if str(path) not in shipped:
+            raise UserError(
+                f"{path} does not exist: give a bundle (.safetensors), a checkpoint (.ckpt), or the name of a model "
+                f"that comes with musiclstm ({', '.join(shipped)})"
+            )
+        return shipped[str(path)]
+    return file
+
+
+def newest_bundle(folder: str | os.PathLike[str]) -> Path | None:
+    """The bundle written last in a folder or the folders in it; None where there is none."""
     bundles = [file for file in Path(folder).rglob("*.safetensors") if file.is_file()]
-    if not bundles:
-        raise UserError(
-            f"no model under {folder}{os.sep}: train one with `python -m musiclstm.train`, "
-            "or name one with checkpoint=FILE"
-        )
-    return max(bundles, key=lambda file: (file.stat().st_mtime_ns, str(file)))
+    return max(bundles, key=lambda file: (file.stat().st_mtime_ns, str(file)), default=None)
 
 
 def outputs_folder() -> Path:

@@ -17,6 +17,7 @@ from musiclstm.generation import MusicGenerator, job, load, newest_bundle, writi
 from musiclstm.generation.controls import Plan
 from musiclstm.generation.controls.accounts import PlanState
 from musiclstm.model.bundle import save_bundle
+from musiclstm.pretrained import DEFAULT, pretrained
 from musiclstm.tokenizers.vocabulary import BOS, EOS
 from tests.generation.models import NATIVE, favour, make_generator
 
@@ -202,7 +203,9 @@ def test_load_takes_the_newest_bundle(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MUSICLSTM_OUTPUTS", raising=False)
     with pytest.raises(UserError, match=r"no model under outputs.: train one with `python -m musiclstm\.train`"):
-        load()
+        load("outputs")
+    assert newest_bundle(tmp_path) is None
+    assert load().path == pretrained()[DEFAULT]
     old = save(make_generator("frames"), tmp_path / "outputs" / "a" / "model.safetensors")
     new = save(make_generator("voices"), tmp_path / "outputs" / "b" / "deep" / "model.safetensors")
     stamp = old.stat().st_mtime_ns

@@ -78,6 +78,15 @@ def test_round_trip(tmp_path: Path, kind: str, tie_output: bool, arguments: dict
     assert torch.equal(logits(loaded.model), logits(model))
 
 
+def test_weights_in_half_precision_are_read_as_single(tmp_path: Path) -> None:
+    model = make_model()
+    whole = logits(model)
+    save_bundle(tmp_path / "half.safetensors", model.half(), TOKENIZER, PROVENANCE)
+    loaded = load_bundle(tmp_path / "half.safetensors").model
+    assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
+    torch.testing.assert_close(logits(loaded), whole, atol=1e-2, rtol=0)
+
+
 def test_saving_replaces_the_file_whole_or_not_at_all(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = bundle.read_bytes()
     with pytest.raises(TypeError):
