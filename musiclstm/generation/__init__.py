@@ -26,7 +26,13 @@ def load(path: str | os.PathLike[str] | None = None, engine: str = "auto") -> Mu
     """
     path = find_bundle(path)
     bundle = load_bundle(path)
-    return MusicGenerator(bundle.model, from_dict(bundle.tokenizer), bundle.provenance, path, engine)
+    tokenizer = from_dict(bundle.tokenizer)
+    if list(tokenizer.context_sizes.values()) != bundle.model.arguments["context_sizes"]:
+        raise UserError(
+            f"{path} was trained with other context features than {tokenizer.name} has in this version of musiclstm: "
+            "use the version that wrote it, or train anew"
+        )
+    return MusicGenerator(bundle.model, tokenizer, bundle.provenance, path, engine)
 
 
 def find_bundle(path: str | os.PathLike[str] | None) -> Path:

@@ -156,12 +156,11 @@ class Player:
 
     def step(self, moment: Moment, tokens: np.ndarray) -> Moment:
         """What `follow` gave for these tokens, with what the model expects next."""
-        begun = (
-            (tokens == EOS).nonzero()[0] if self.endless else tokens[:0]
-        )  # the next piece, of which nothing is said yet
+        ended = (tokens == EOS).nonzero()[0] if self.endless else tokens[:0]
         logits, model = self.engine.step(tokens, self.grammar.features(moment.grammar), moment.model)
         after = moment._replace(model=model, logits=logits)
-        return put(after, begun, take(moment, begun)) if len(begun) else after
+        # Where a piece has ended the next one begins, of which nothing is said yet.
+        return put(after, ended, take(moment, ended)) if len(ended) else after
 
     def clock(self, moment: Moment) -> Clock:
         """How far the music of each row has come, with the pieces before the present one."""
