@@ -81,7 +81,7 @@ def test_under_constraints_a_silent_piece_begins_anew(particles: int) -> None:
 def test_a_model_of_other_features_is_refused(tmp_path: Path) -> None:
     made, path = make_generator("voices"), tmp_path / "old.safetensors"
     save_bundle(path, made.model, Voices(4, features=["voice", "last"]).to_dict(), {})
-    with pytest.raises(UserError, match="old.safetensors was trained with other context features than voices has"):
+    with pytest.raises(UserError, match=r"old.safetensors was trained with other context features than voices has"):
         load(path)
 
 
