@@ -133,7 +133,7 @@ class Sampling:
     def _outside(self, weights: np.ndarray, tokens: np.ndarray, total: np.ndarray) -> np.ndarray:
         """Which of `tokens`, one a row, `top_p` and `min_p` leave out: bool, (B,). See `_filter`."""
         weight = weights.take(row_starts(*weights.shape) + tokens)
-        outside = weight < 0
+        outside: np.ndarray = weight < 0
         if self.top_p is not None and self.top_p < 1:
             heavier = add(weights * (weights > weight[:, None]), 1)
             outside = heavier >= self.top_p * total
