@@ -78,7 +78,9 @@ def main(cfg: DictConfig) -> None:
         "each_piece": {piece.name: {"nats": float(piece.nats.sum()), "notes": piece.notes} for piece in read},
     }
     with whole_file(folder / FILE) as path:
-        path.write_text(json.dumps(result, indent=1, default=str) + "\n", encoding="utf-8")
+        text = json.dumps(result, default=str)  # in which NaN stands for what is not defined, and JSON has none
+        result = json.loads(text, parse_constant=lambda _: None)
+        path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     facts = {
         "Model": str(generator.path),
         "Tokenizer": generator.tokenizer.describe(),
@@ -187,14 +189,14 @@ def _compared(
 
 def copied_table(copies: dict[str, list[Originality]]) -> list[str]:
     """The share of copied windows and the longest copy of each set of pieces, as lines for the screen."""
-    from musiclstm.evaluation.originality import WINDOWS, shares
+    from musiclstm.evaluation.originality import WINDOWS, percent, shares
 
     if not copies:
         return []
     lines = ["Bars that stand in the training pieces, in any key and tempo"]
-    lines.append(f"  {'':18}" + "".join(f"{bars:>10}" for bars in WINDOWS.values()))
+    lines.append(f"  {'':18}" + "".join(f"{bars:>14}" for bars in WINDOWS.values()))
     for name, found in copies.items():
-        lines.append(f"  {name:18}" + "".join(f"{share:10.1%}" for share in shares(found).values()))
+        lines.append(f"  {name:18}" + "".join(f"{percent(share):>14}" for share in shares(found).values()))
     for name, found in copies.items():
         piece = max(found, key=lambda one: one.copy.notes if one.copy else 0)
         if piece.copy:

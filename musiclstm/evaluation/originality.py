@@ -92,10 +92,15 @@ def originality(known: Sequence[tuple[str, Score]], pieces: Sequence[tuple[str, 
     return result
 
 
-def shares(found: Sequence[Originality]) -> dict[int, float]:
-    """Of all windows of 1, 2, 4 bars the share that are copies; NaN where there are none."""
+def shares(found: Sequence[Originality]) -> dict[int, float | None]:
+    """Of all windows of 1, 2, 4 bars the share that are copies; None where no piece is so long."""
     totals = {bars: (sum(f.copied[bars] for f in found), sum(f.windows[bars] for f in found)) for bars in WINDOWS}
-    return {bars: copied / windows if windows else float("nan") for bars, (copied, windows) in totals.items()}
+    return {bars: copied / windows if windows else None for bars, (copied, windows) in totals.items()}
+
+
+def percent(share: float | None) -> str:
+    """A share in words."""
+    return "none so long" if share is None else f"{share:.1%}"
 
 
 @dataclass(frozen=True)

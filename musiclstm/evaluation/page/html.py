@@ -10,7 +10,7 @@ from pathlib import Path
 import musiclstm.data.report as report
 from musiclstm.evaluation.comparison import Comparison
 from musiclstm.evaluation.likelihood import Likelihood
-from musiclstm.evaluation.originality import WINDOWS, Originality, shares
+from musiclstm.evaluation.originality import WINDOWS, Originality, percent, shares
 from musiclstm.evaluation.page import metrics
 from musiclstm.evaluation.page.roll import roll
 from musiclstm.score import Score
@@ -70,7 +70,7 @@ def _tiles(found: Likelihood, copies: Mapping[str, Sequence[Originality]]) -> st
     if found.per_unit is not None:
         tiles.insert(0, (f"{found.per_unit.all:.4f}", f"nats per {str(found.unit).replace('_', ' and ')}"))
     for name, pieces in copies.items():
-        tiles.append((f"{shares(pieces)[1]:.1%}", f"of the bars of the {name} stand in the training pieces"))
+        tiles.append((percent(shares(pieces)[1]), f"of the bars of the {name} stand in the training pieces"))
     return f'<div class="tiles">{"".join(f"<div class=card><b>{b}</b>{escape(text)}</div>" for b, text in tiles)}</div>'
 
 
@@ -124,7 +124,7 @@ def _types(found: Likelihood) -> str:
 def _copies(copies: Mapping[str, Sequence[Originality]]) -> str:
     head = ("windows that stand in the training pieces", *WINDOWS.values(), "longest copy, notes")
     rows = [
-        (name, *(f"{share:.1%}" for share in shares(pieces).values()), _longest(pieces))
+        (name, *(percent(share) for share in shares(pieces).values()), _longest(pieces))
         for name, pieces in copies.items()
     ]
     caption = (
