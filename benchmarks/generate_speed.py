@@ -15,6 +15,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,13 @@ from musiclstm.generation import MusicGenerator, load
 from musiclstm.generation.engines import Engine, compare, make_engine
 from musiclstm.generation.engines.products import FloatProduct, Int8Product, Product
 from musiclstm.generation.engines.stepping import FoldedStep
+from musiclstm.generation.engines.workers import workers
+from musiclstm.generation.writing import Writing
 from musiclstm.model.music_lstm import MusicLSTM
 from musiclstm.tokenizers import from_dict
 
 BATCH = 64
+BURST = 8  # steps of each part of a batch, without waiting for the others
 CONSTRAINTS: dict[str, Any] = {"key": "C major", "pitch_range": "C2-C7", "polyphony": 12, "density": "1-64"}
 Step = Callable[[], None]
 
@@ -161,15 +165,27 @@ def _floor(model: MusicLSTM, product: type[Product], traced: bool) -> Step:
     return step
 
 
-def _whole(generator: MusicGenerator, batch: int, **constraints: Any) -> Step:
-    """All that a token takes as `generate` makes it: grammar, features, sampling, clock, and the step between them."""
+def _whole(generator: MusicGenerator, batch: int, parts: int = 1, **constraints: Any) -> Step:
+    """All that a token takes as `generate` makes it: grammar, features, sampling, clock, and the step between them.
+
+    In several `parts`, each written by a thread of its own as `generate` does it, one call makes BURST steps of each.
+    """
     job = generator.prepare(batch, endless=True, max_tokens=1 << 30, **constraints)
     assert hasattr(job, "writing")
-    writing = job.writing(range(batch))
-    writing.begin()
+    ends = [batch * part // parts for part in range(parts + 1)]
+    writings = [job.writing(range(*span)) for span in pairwise(ends)]
+    for writing in writings:
+        writing.begin()
+
+    def burst(writing: Writing) -> None:
+        for _ in range(BURST):
+            writing.step()
 
     def step() -> None:
-        writing.step()
+        if parts == 1:
+            writings[0].step()
+        else:
+            list(workers(parts).map(burst, writings))
 
     return step
 
@@ -216,11 +232,14 @@ def _batched(generator: MusicGenerator, engines: dict[str, Engine], rounds: int,
     model, threads = generator.model, os.cpu_count() or 1
     timed = {"nn.LSTM, T = 1": _plain(model, BATCH)}
     timed |= {f"engine {kind}": _stepping(engine, model, BATCH) for kind, engine in engines.items()}
-    timed["whole tokens"] = _whole(generator, BATCH)
-    timed["the same, constrained"] = _whole(generator, BATCH, **CONSTRAINTS)
     torch.set_num_threads(threads)
-    times = _take_turns(timed, rounds, steps)
+    parts = generator.engine.writers(BATCH)
+    whole = {"whole tokens": _whole(generator, BATCH, parts)}
+    whole["the same, constrained"] = _whole(generator, BATCH, parts, **CONSTRAINTS)
+    times = _take_turns(timed | whole, rounds, steps)
     torch.set_num_threads(1)
+    if parts > 1:
+        times |= {name: times[name] / BURST for name in whole}
     base = times["nn.LSTM, T = 1"]
     print(f"\n{BATCH} rows, {threads} threads, tokens a second ({rounds} rounds of {steps} steps)")
     print(f"{'':26}{'tokens/s':>10}{'it / nn.LSTM':>14}")

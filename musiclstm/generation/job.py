@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from musiclstm.errors import UserError
+from musiclstm.generation.beside import write_beside
 from musiclstm.generation.joining import follow, pieces_of
 from musiclstm.generation.limits import Limits, close_hanging, cut_at, drop_before, refine
 from musiclstm.generation.player import Player
@@ -80,8 +82,12 @@ class Job:
         size = max(1, BATCH // self.particles)
         for first in range(0, self.n, size):
             numbers = range(first, min(first + size, self.n))
-            with self.player.engine.threads(len(numbers) * self.particles):
-                written = self.writing(numbers).run(on_end, on_tokens)
+            rows = len(numbers) * self.particles
+            with self.player.engine.threads(rows):
+                parts = min(self.player.engine.writers(rows), len(numbers))
+                ends = [first + len(numbers) * part // parts for part in range(parts + 1)]
+                writings = [self.writing(range(*span)) for span in pairwise(ends)]
+                written = write_beside(writings, on_end, on_tokens)
             pieces += [self._piece(each) for each in written]
         return pieces
 

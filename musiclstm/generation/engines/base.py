@@ -42,6 +42,9 @@ class Engine(Protocol):
     def threads(self, batch: int) -> AbstractContextManager[None]:
         """A block in which torch has as many threads as steps of `batch` rows gain by."""
 
+    def writers(self, batch: int) -> int:
+        """Into how many parts `batch` rows had better be divided, each written by a thread of its own."""
+
 
 class ModelEngine(ABC):
     """What engines share: the model's initial state, reading by its window, threads."""
@@ -84,6 +87,9 @@ class ModelEngine(ABC):
             yield
         finally:
             torch.set_num_threads(threads)
+
+    def writers(self, batch: int) -> int:
+        return 1
 
     def _to_model(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)

@@ -60,11 +60,14 @@ class Int8Engine(FoldedEngine):
     product = Int8Product
     small_step = 4 * ModelEngine.small_step
 
+    def writers(self, batch: int) -> int:
+        return 1 if self.size * batch < self.small_step else min(torch.get_num_threads(), batch)
+
     def step(self, tokens: np.ndarray, features: np.ndarray, state: State) -> tuple[np.ndarray, State]:
-        batch, parts = len(tokens), torch.get_num_threads()
-        if parts == 1 or self.size * batch < self.small_step:
+        batch, parts = len(tokens), self.writers(len(tokens))
+        if parts == 1:
             return super().step(tokens, features, state)
-        advance, parts = super().step, min(parts, batch)
+        advance = super().step
         ends = [batch * part // parts for part in range(parts + 1)]
         stepped = workers(parts).map(
             lambda rows: advance(tokens[rows], features[rows], select_state(state, rows)), map(slice, ends, ends[1:])
