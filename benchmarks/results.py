@@ -6,7 +6,7 @@ DATA is a folder that holds, at any depth, the files of the sets; SET is one of 
 MuseData, Piano_midi, and BUNDLE a model.safetensors that training on it wrote (docs/training.md). Natural logarithms,
 exact and joint: whole pieces, every symbol scored, the first, the header and the end token included.
 
-Rows beside that of the model: the n-gram of `ngram.py`; the same model as a mixture over transpositions, in which the
+Rows beside that of the model: the n-gram of `ngram.py`; what others published; the same model as a mixture over transpositions, in which the
 probability of a token is the mean of those that the model gives it in the piece moved up and down by so many
 semitones; and, where a SET is named several times, the models one by one and their mixture. Mixtures are ensembles,
 and do not compare with single models.
@@ -38,6 +38,15 @@ from musiclstm.tokenizers import Tokenizer, from_dict
 
 SPLITS = ("validation", "test")
 SHIFTS = tuple(range(-5, 7))  # semitones: the twelve keys
+
+# Validation figures as they were published, by others' protocols: crops of 1,024 tokens where it says so.
+PUBLISHED = {
+    "jsb_16th": [
+        ("CoCoNet, chronological (Huang et al. 2017)", 0.436),
+        ("Transformer, absolute positions, crops (Huang et al. 2018)", 0.417),
+        ("Music Transformer, crops (Huang et al. 2018)", 0.335),
+    ],
+}
 
 Pieces = list[tuple[str, Score]]
 
@@ -127,6 +136,8 @@ def main() -> None:
             pieces, ngram = read_set(given.data, name)
             unit = "note" if name == "jsb_16th" else "frame"
             print(f"| {name} | n-gram | {unit} | {ngram['validation']:.3f} | {ngram['test']:.3f} | |", flush=True)
+            for label, figure in PUBLISHED.get(name, []):
+                print(f"| {name} | {label} | {unit} | {figure:.3f} | | |")
             for label, found in rows(pieces, [load_bundle(path) for path in paths], not given.no_keys):
                 means = {split: each.per_unit for split, each in found.items()}
                 validation, test = means["validation"], means["test"]

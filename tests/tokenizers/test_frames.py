@@ -95,8 +95,10 @@ def test_walks(frames: Frames, favour: dict[str, float]) -> None:
     check_states(frames, walks)
 
 
-def test_repeats(frames: Frames) -> None:
+@pytest.mark.parametrize("kind", ["usual", "coarse"])
+def test_repeats(kind: str) -> None:
     """Sections that come again, whole and varied, and pieces longer than what is looked back on."""
+    frames = KINDS[kind]
     context, memory = frames.repeats.places.context, frames.repeats.places.memory
     random = np.random.default_rng(1)
 
