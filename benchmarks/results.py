@@ -6,10 +6,10 @@ DATA is a folder that holds, at any depth, the files of the sets; SET is one of 
 MuseData, Piano_midi, and BUNDLE a model.safetensors that training on it wrote (docs/training.md). Natural logarithms,
 exact and joint: whole pieces, every symbol scored, the first, the header and the end token included.
 
-Rows beside that of the model: the n-gram of `ngram.py`; what others published; the same model as a mixture over transpositions, in which the
-probability of a token is the mean of those that the model gives it in the piece moved up and down by so many
-semitones; and, where a SET is named several times, the models one by one and their mixture. Mixtures are ensembles,
-and do not compare with single models.
+Rows beside that of the model: the n-gram of `ngram.py`; what others published; the same model as a mixture over
+transpositions, in which the probability of a token is the mean of those that the model gives it in the piece moved up
+and down by so many semitones; and, where a SET is named several times, the models one by one and their mixture. Mixtures
+are ensembles, and do not compare with single models.
 """
 
 from __future__ import annotations
