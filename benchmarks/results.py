@@ -8,7 +8,7 @@ exact and joint: whole pieces, every symbol scored, the first, the header and th
 
 Rows beside that of the model: the n-gram of `ngram.py`; what others published; the same model as a mixture over
 transpositions, in which the probability of a token is the mean of those that the model gives it in the piece moved up
-and down by so many semitones; and, where a SET is named several times, the models one by one and their mixture. Mixtures
+and down by so many semitones; and, where a SET is named several times, the models one by one and their mixture. They
 are ensembles, and do not compare with single models.
 """
 
