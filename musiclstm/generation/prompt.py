@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PromptSource: TypeAlias = "str | os.PathLike[str] | Score | pretty_midi.PrettyMIDI"
 
+LATEST = (1 << 31) - 1  # tick that a score can hold
 LINE = ["track", "program"]
 Line = tuple[int, int]  # of these
 
@@ -52,6 +53,11 @@ class Prompt:
         notes = written.notes[written.notes["start"] >= self.step]
         start = np.maximum(self._to_ticks(written, notes["start"]), self.cut)
         end = np.maximum(self._to_ticks(written, notes["end"]), start + 1)
+        if end.max(initial=0) > LATEST:
+            raise UserError(
+                f"what was written ends at tick {end.max():,} of the prompt, and a MIDI file has {LATEST:,} at most: "
+                "the prompt's last tempo is too fast to go on in seconds; give it a slower one"
+            )
         tracks, programs = self._lines_of(notes)
         new = make_notes(start, end, notes["pitch"], notes["velocity"], programs, tracks, ordered=True)
         old = self.opening.notes.copy()

@@ -81,9 +81,17 @@ def test_the_opening_stays_note_for_note(name: str, ticks_per_quarter: int) -> N
 def test_any_opening_stays_note_for_note(name: str, score: Score, more: int, seed: int) -> None:
     generator = make_generator(name)
     assume(generator.tokenizer.admits(score) is None)
+    assume(score.tempos["microseconds"].min() >= 1000)  # below, a second may have more ticks than a file
     silent = int((score.bar_starts() <= score.notes["start"][0]).sum()) - (score.first_bar > 0)
     (generated,) = generator.generate_scores(1, seed=seed, prompt=score, prompt_bars=silent + more, max_tokens=6)
     check_opening(score, generated)
+
+
+def test_a_tempo_that_leaves_no_room_is_refused() -> None:
+    fastest = np.array([(0, 1)], TEMPO)
+    score = Score(make_notes([0], [1], 60), 32767, tempos=fastest)
+    with pytest.raises(UserError, match=r"the prompt's last tempo is too fast to go on in seconds"):
+        make_generator("performance").generate_scores(1, prompt=score, max_tokens=200)
 
 
 def test_real_files_are_continued(data_folder: Path) -> None:
