@@ -13,7 +13,7 @@ from musiclstm.generation.engines import Engine
 from musiclstm.generation.meters import Sayable
 from musiclstm.model.stack import State, put_state, select_state
 from musiclstm.tokenizers.base import Tokenizer
-from musiclstm.tokenizers.grammar import Clock, merge_rows, select_rows
+from musiclstm.tokenizers.grammar import Clock, put_rows, select_rows
 from musiclstm.tokenizers.vocabulary import BOS, EOS
 
 
@@ -58,21 +58,10 @@ def take(moment: Moment, index: Sequence[int] | np.ndarray) -> Moment:
 
 def put(moment: Moment, rows: np.ndarray, part: Moment) -> Moment:
     """`moment` with the rows of `part` in place of `rows` (int64)."""
-    batch = len(moment.logits)
-    mask, source = np.zeros(batch, bool), np.zeros(batch, np.int64)
-    mask[rows], source[rows] = True, np.arange(len(rows))
-
-    def merge(new: Any, old: Any) -> Any:
-        return None if old is None else merge_rows(mask, select_rows(new, source), old)
-
-    logits = moment.logits.copy()
-    logits[rows] = part.logits
-    model = put_state(moment.model, rows.tolist(), part.model)
-    grammar, plan, before = (
-        merge(new, old)
-        for new, old in ((part.grammar, moment.grammar), (part.plan, moment.plan), (part.before, moment.before))
-    )
-    return Moment(model, grammar, plan, logits, before)
+    plan = None if moment.plan is None else put_rows(moment.plan, rows, part.plan)
+    before = None if moment.before is None else put_rows(moment.before, rows, part.before)
+    grammar, logits = put_rows(moment.grammar, rows, part.grammar), put_rows(moment.logits, rows, part.logits)
+    return Moment(put_state(moment.model, rows.tolist(), part.model), grammar, plan, logits, before)
 
 
 def met(counts: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from musiclstm.tokenizers.frames_grammar import FramesGrammar
 from musiclstm.tokenizers.frames_repeats import FOLLOWING, PITCHES, FrameRepeats, Line
 from musiclstm.tokenizers.grid import nearest_step, quantise_meters, steps_of
 from musiclstm.tokenizers.metre import MOST_BARS, BarReading, Metre, bars_so_far, read_bars
-from musiclstm.tokenizers.repeats import AGREEMENTS
+from musiclstm.tokenizers.repeats import AGREEMENTS, read_rows
 from musiclstm.tokenizers.vocabulary import BOS, EOS, Vocabulary
 
 VELOCITY = 80
@@ -186,25 +186,14 @@ class Frames(Tokenizer):
         begin = (rows + frames - 1) * PITCHES
         found = told[np.searchsorted(told, begin + above)] - begin
         coming = np.where((found < PITCHES) & (above < PITCHES), found + 1, 0)
-        following, agreement, lines = self._repeats(ids, reading.lines)
+        # The pitches and Frame are the last of the vocabulary.
+        following, agreement, lines = read_rows(self.repeats, ids - self.pitch, ids >= self.pitch, reading.lines)
         features = np.stack([position, meter, coming, bars_so_far(bars), following, agreement], -1)
         open_frame = rows[:, 0] + frames[:, -1]
         before, present = (_members(told, open_frame + back) for back in (-1, 0))
         last = step[:, -1]
         now = FramesReading(last * self.seconds_per_step, bars[:, -1], last, bar, before, present, lines)
         return self.features.told(features), now
-
-    def _repeats(self, ids: np.ndarray, lines: list[Line | None]) -> tuple[np.ndarray, np.ndarray, list[Line | None]]:
-        """The features of what the piece repeats, (B, T) each."""
-        following, agreement = np.empty_like(ids), np.empty_like(ids)
-        after: list[Line | None] = []
-        for row, line in enumerate(lines):
-            counts = ids[row] >= self.pitch  # the pitches and Frame are the last of the vocabulary
-            ahead, for_long, line = self.repeats.read(ids[row, counts] - self.pitch, line)
-            told = np.cumsum(counts)  # each token sees what came of those up to it
-            following[row], agreement[row] = ahead[told], for_long[told]
-            after.append(line)
-        return following, agreement, after
 
     def grammar(self) -> FramesGrammar:
         return FramesGrammar(self.vocabulary, self.metre, self.repeats, self.features, self.seconds_per_step)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from musiclstm.tokenizers.grammar import ONE, select_rows
-from musiclstm.tokenizers.repeats import NONE, Places, PlaceState, hash_factors, put_rows
+from musiclstm.tokenizers.grammar import ONE
+from musiclstm.tokenizers.repeats import NONE, Places, PlaceState, agreed, hash_factors, where_closed
 
 PITCHES = 128
 FOLLOWING = PITCHES + 2
@@ -76,9 +76,8 @@ class FrameRepeats:
         agrees = (found >= 0) & (turned == turned[first])
         following = np.where(agrees, coming + 1, 0)
         agreement = np.where(agrees, self.places.agreement[length[at]], found >= 0)
-        gone = max(0, count - 1 - self.places.memory - self.places.context)
-        last = int(place[-1])
-        line = Line(frames[gone:], last - gone if last >= 0 else NONE, int(length[-1]))
+        gone, last = self.places.kept(place)
+        line = Line(frames[gone:], last, int(length[-1]))
         return following[len(again) :], agreement[len(again) :], line
 
     def start(self, batch: int) -> RepeatState:
@@ -90,8 +89,7 @@ class FrameRepeats:
     def features(self, state: RepeatState, lowest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The two features of the next token, (B,) each; `lowest` counts flat in a (B, 129) array."""
         following = (state.there.take(lowest) + ONE) * state.agrees
-        # 1 where there is a frame to repeat that this one has turned away from.
-        return following, np.minimum(state.agreement, state.agreement * state.agrees + ONE)
+        return following, agreed(state.agreement, state.agrees)
 
     def advance(self, state: RepeatState, lowest: np.ndarray, pitch: np.ndarray, told: np.ndarray) -> RepeatState:
         """After `pitch` (B,), at `lowest` as in `features`; only in the rows in which `told` is above 0."""
@@ -102,10 +100,7 @@ class FrameRepeats:
 
     def close(self, state: RepeatState, closes: np.ndarray, present: np.ndarray, step: np.ndarray) -> RepeatState:
         """After the end of frame number `step` (B,) with the pitches `present` (B, 128), where `closes` is 1."""
-        if np.count_nonzero(closes) == len(closes):
-            return self._close(state, present, step)
-        rows = np.flatnonzero(closes)
-        return put_rows(state, rows, self._close(select_rows(state, rows), present[rows], step[rows]))
+        return where_closed(self._close, closes, state, present, step)
 
     def _close(self, state: RepeatState, present: np.ndarray, step: np.ndarray) -> RepeatState:
         frames = self.places.put(state.frames, step, np.packbits(present, axis=1))

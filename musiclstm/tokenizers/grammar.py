@@ -87,15 +87,32 @@ def merge_rows(mask: np.ndarray, new: State, old: State) -> State:
         return new
     if isinstance(new, tuple) and isinstance(old, tuple):
         return type(new)(*(merge_rows(mask, *parts) for parts in zip(new, old, strict=True)))
-    left: Any = new
-    right: Any = old
-    if left.ndim > 1 and left.shape[1] != right.shape[1]:
-        width = max(left.shape[1], right.shape[1])
-        left, right = (
-            np.pad(part, [(0, 0), (0, width - part.shape[1])] + [(0, 0)] * (part.ndim - 2)) for part in (left, right)
-        )
+    left, right = _as_wide(new, old)
     merged: Any = np.where(mask.reshape(-1, *[1] * (left.ndim - 1)), left, right)
     return merged
+
+
+def put_rows(state: State, rows: np.ndarray, part: State) -> State:
+    """`state` with the rows of `part` in place of `rows` (int64); widths are evened out as `merge_rows` does it."""
+    if isinstance(state, tuple) and isinstance(part, tuple):
+        return type(state)(*(put_rows(old, rows, new) for old, new in zip(state, part, strict=True)))
+    old, new = _as_wide(state, part)
+    replaced: Any = old.copy()
+    replaced[rows] = new
+    return replaced
+
+
+def _as_wide(left: Any, right: Any) -> tuple[Any, Any]:
+    """Two arrays (B, ...) of which the narrower, (B, W, ...), is filled up with zeros on the right."""
+    if left.ndim == 1 or left.shape[1] == right.shape[1]:
+        return left, right
+    width = max(left.shape[1], right.shape[1])
+    return tuple(widened(part, width) for part in (left, right))  # type: ignore[return-value]
+
+
+def widened(array: np.ndarray, width: int) -> np.ndarray:
+    """An array (B, W, ...) as (B, width, ...), a copy, with zeros on the right."""
+    return np.pad(array, [(0, 0), (0, width - array.shape[1])] + [(0, 0)] * (array.ndim - 2))
 
 
 @lru_cache(maxsize=1024)

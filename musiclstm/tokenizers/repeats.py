@@ -11,11 +11,12 @@ tokenizer's own.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from musiclstm.tokenizers.grammar import ONE, ZERO, row_starts
+from musiclstm.tokenizers.grammar import ONE, ZERO, put_rows, row_starts, select_rows, widened
 
 CONTEXT = 2  # quarters that must be the same
 MEMORY = 128  # quarters back
@@ -28,6 +29,7 @@ AGREEMENTS = len(LENGTHS) + 2
 step has turned away, and then by `LENGTHS`."""
 
 State = TypeVar("State")
+Line = TypeVar("Line")
 
 
 class PlaceState(NamedTuple):
@@ -79,6 +81,12 @@ class Places:
         lengths[new] = np.where(places[new] >= 0, np.minimum(new + at_first, self.longest), 0)
         return places, lengths
 
+    def kept(self, places: np.ndarray) -> tuple[int, int]:
+        """How many of the S steps before the present one need not be kept to go on, and the present one's place of
+        `places` (S + 1,), counted from the first that is."""
+        gone = max(0, len(places) - 1 - self.memory - self.context)
+        return gone, max(int(places[-1]) - gone, NONE)
+
     def start(self, batch: int) -> PlaceState:
         """Before the first step."""
         zero = np.zeros(batch, np.int64)
@@ -108,10 +116,7 @@ class Places:
     def put(self, columns: np.ndarray, step: np.ndarray, value: np.ndarray) -> np.ndarray:
         """`columns` (B, W, ...) with `value` (B, ...) at `step` (B,), widened where that is needed; a copy."""
         width = min(self.memory, -(-(int(step.max()) + 1) // GROWTH) * GROWTH)
-        if columns.shape[1] < width:
-            columns = np.pad(columns, [(0, 0), (0, width - columns.shape[1])] + [(0, 0)] * (columns.ndim - 2))
-        else:
-            columns = columns.copy()
+        columns = widened(columns, width) if columns.shape[1] < width else columns.copy()
         rows = row_starts(len(step), columns.shape[1])
         columns.reshape(-1, *columns.shape[2:])[rows + step % self.memory] = value
         return columns
@@ -127,18 +132,40 @@ def hash_factors(count: int, seed: int) -> np.ndarray:
     return np.random.default_rng([8, seed]).integers(1 << 62, size=count, dtype=np.int64) * 2 + 1
 
 
-def put_rows(state: State, rows: np.ndarray, part: State) -> State:
-    """`state` with the rows of `part` in place of `rows`. Arrays of unequal width are filled up with zeros."""
-    if isinstance(state, tuple) and isinstance(part, tuple):
-        return type(state)(*(put_rows(*pair) for pair in zip(state, [rows] * len(part), part, strict=True)))
-    old: Any = state
-    new: Any = part
-    if old.ndim > 1 and new.shape[1] > old.shape[1]:
-        old = np.pad(old, [(0, 0), (0, new.shape[1] - old.shape[1])] + [(0, 0)] * (old.ndim - 2))
-    else:
-        old = old.copy()
-    if old.ndim > 1:
-        old[rows, : new.shape[1]] = new
-    else:
-        old[rows] = new
-    return old
+def agreed(agreement: np.ndarray, agrees: np.ndarray) -> np.ndarray:
+    """The feature of `AGREEMENTS` values: `agreement` where the present step agrees (1) with the one that it may
+    repeat; where it does not (0), 1 if there is such a step, else 0; (B,) each."""
+    told: np.ndarray = np.minimum(agreement, agreement * agrees + ONE)
+    return told
+
+
+def where_closed(close: Callable[..., State], closes: np.ndarray, state: State, *arrays: np.ndarray) -> State:
+    """`close` of the state and arrays, in the rows alone in which `closes` is 1: in one at least."""
+    if np.count_nonzero(closes) == len(closes):
+        return close(state, *arrays)
+    rows = np.flatnonzero(closes)
+    return put_rows(state, rows, close(select_rows(state, rows), *(array[rows] for array in arrays)))
+
+
+class Reader(Protocol[Line]):
+    """What reads a whole sequence of one piece: `VoiceRepeats`, `FrameRepeats`."""
+
+    def read(self, said: np.ndarray, line: Line | None) -> tuple[np.ndarray, np.ndarray, Line]:
+        """The two features before the first of `said` (n,) and after each, (n + 1,), and what to go on from."""
+
+
+def read_rows(
+    reader: Reader[Line], said: np.ndarray, counts: np.ndarray, lines: Sequence[Line | None]
+) -> tuple[np.ndarray, np.ndarray, list[Line | None]]:
+    """The two features after each token, (B, T) each, and what to go on from, row by row.
+
+    said, counts: what each token says to `reader`, and whether it says something; (B, T) each.
+    """
+    following, agreement = np.empty(said.shape, np.int64), np.empty(said.shape, np.int64)
+    after: list[Line | None] = []
+    for row, line in enumerate(lines):
+        ahead, for_long, line = reader.read(said[row, counts[row]], line)
+        told = np.cumsum(counts[row])  # each token sees what came of those up to it
+        following[row], agreement[row] = ahead[told], for_long[told]
+        after.append(line)
+    return following, agreement, after

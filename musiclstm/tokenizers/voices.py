@@ -15,7 +15,7 @@ from musiclstm.tokenizers.base import Features, Reading, Tokenizer, carry_forwar
 from musiclstm.tokenizers.fitting import FASTEST, SLOWEST, usual_tempo
 from musiclstm.tokenizers.grid import nearest_step, quantise_meters, steps_of
 from musiclstm.tokenizers.metre import MOST_BARS, BarReading, Metre, bars_so_far, read_bars
-from musiclstm.tokenizers.repeats import AGREEMENTS
+from musiclstm.tokenizers.repeats import AGREEMENTS, read_rows
 from musiclstm.tokenizers.vocabulary import BOS, EOS, Vocabulary
 from musiclstm.tokenizers.voices_grammar import LONGEST_RUN, REST, VoicesGrammar
 from musiclstm.tokenizers.voices_repeats import FOLLOWING, Line, VoiceRepeats, coded
@@ -221,7 +221,7 @@ class Voices(Tokenizer):
         runs = np.clip(step[..., None] - since, 0, LONGEST_RUN)
         last_own, run = (np.take_along_axis(part, own, -1)[..., 0] for part in (last, runs))
         sounds = np.take_along_axis(last, said_by[..., None], -1)[..., 0]
-        following, agreement, lines = self._repeats(coded(sounds, ids != self.hold), is_voice, reading.lines)
+        following, agreement, lines = read_rows(self.repeats, coded(sounds, ids != self.hold), is_voice, reading.lines)
         features = np.stack([voice, position, meter, last_own, run, bars_so_far(bars), following, agreement], -1)
         if num_voices > 1:
             features = np.concatenate([features, last, runs], -1)
@@ -229,19 +229,6 @@ class Voices(Tokenizer):
         return self.features.told(features), VoicesReading(
             seconds, bars[:, -1], count[:, -1], bar, last[:, -1], since[:, -1], lines
         )
-
-    def _repeats(
-        self, codes: np.ndarray, is_voice: np.ndarray, lines: list[Line | None]
-    ) -> tuple[np.ndarray, np.ndarray, list[Line | None]]:
-        """The features of what the piece repeats, (B, T) each, from the codes of the tokens that are voices."""
-        following, agreement = np.empty_like(codes), np.empty_like(codes)
-        after: list[Line | None] = []
-        for row, line in enumerate(lines):
-            ahead, for_long, line = self.repeats.read(codes[row, is_voice[row]], line)
-            spoken = np.cumsum(is_voice[row])  # each token sees what came of the voices up to it
-            following[row], agreement[row] = ahead[spoken], for_long[spoken]
-            after.append(line)
-        return following, agreement, after
 
     def grammar(self) -> VoicesGrammar:
         return VoicesGrammar(self.vocabulary, self.metre, self.repeats, self.features, self.seconds_per_step)

@@ -56,8 +56,6 @@ class VoicesGrammar(Grammar[VoicesState]):
         self.last = np.arange(129) + 2  # by the pitch; the last is that of SILENT
         self.last[SILENT] = REST
         self.runs = np.full(1, LONGEST_RUN)
-        self.begins = np.ones(size, np.int64)
-        self.begins[self.hold] = 0
         self.order = np.arange(num_voices)
 
     def start(self, batch: int) -> VoicesState:
@@ -87,7 +85,7 @@ class VoicesGrammar(Grammar[VoicesState]):
         voice = voice + spoken
         closes = self.closes.take(voice)
         if np.count_nonzero(spoken):
-            code = coded(self.last.take(pitch.take(own)), self.begins.take(tokens))
+            code = coded(self.last.take(pitch.take(own)), begins)
             repeats = self.repeats.advance(repeats, own, code, spoken, closes, bar.clock.step)
         bar = self.metre.advance(bar, tokens, closes)
         return VoicesState(bar, self.wraps.take(voice), pitch, since, polyphony, repeats)

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from musiclstm.tokenizers.grammar import ONE, select_rows
-from musiclstm.tokenizers.repeats import NONE, Places, PlaceState, hash_factors, put_rows
+from musiclstm.tokenizers.grammar import ONE
+from musiclstm.tokenizers.repeats import NONE, Places, PlaceState, agreed, hash_factors, where_closed
 
 FOLLOWING = 131
 """Values of the feature that says what came next: 0 nothing known, 1 a rest, 2 a hold, from 3 on a pitch."""
@@ -63,15 +63,15 @@ class VoiceRepeats:
         self.num_voices, self.places = num_voices, Places(steps_per_quarter)
         self.factors = hash_factors(num_voices, seed=0)
 
-    def read(self, codes: np.ndarray, line: Line | None) -> tuple[np.ndarray, np.ndarray, Line]:
-        """The two features of each of the voices that come after those of `codes` (n,), and what to go on from.
+    def read(self, said: np.ndarray, line: Line | None) -> tuple[np.ndarray, np.ndarray, Line]:
+        """The two features of each of the voices that come after those of codes `said` (n,), and what to go on from.
 
-        Features (following, agreement): int64, (n + 1,), the first that of the first voice of `codes` itself. In
+        Features (following, agreement): int64, (n + 1,), the first that of the first of `said` itself. In
         pieces of any length they are the same as in one.
         """
         line = line or Line(np.zeros(0, np.int64), NONE, 0)
         known, voices = len(line.codes), self.num_voices
-        flat = np.concatenate([line.codes, codes])
+        flat = np.concatenate([line.codes, said])
         steps = len(flat) // voices
         whole = np.pad(flat, (0, (steps + 1) * voices - len(flat))).reshape(-1, voices)  # the present step too
         hashes = (whole[:-1] * self.factors).sum(1)
@@ -84,10 +84,8 @@ class VoiceRepeats:
         agrees = (found >= 0) & ~(said & ~same_sound(there, here)).any(1)
         following = np.where(agrees, _FOLLOWING[np.take_along_axis(there, voice[:, None], 1)[:, 0]], 0)
         agreement = np.where(agrees, self.places.agreement[length[step]], found >= 0)
-        gone = max(0, steps - self.places.memory - self.places.context)
-        last = int(place[steps])
-        line = Line(flat[gone * voices :], last - gone if last >= 0 else NONE, int(length[steps]))
-        return following, agreement, line
+        gone, last = self.places.kept(place)
+        return following, agreement, Line(flat[gone * voices :], last, int(length[-1]))
 
     def start(self, batch: int) -> RepeatState:
         """Before the first step."""
@@ -98,8 +96,7 @@ class VoiceRepeats:
     def features(self, state: RepeatState, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The two features of the voice to speak, (B,) each; `own` is its place in a (B, V) array, counted flat."""
         following = _FOLLOWING.take(state.there.take(own)) * state.agrees
-        # 1 where there is a step to repeat that this one has turned away from.
-        return following, np.minimum(state.agreement, state.agreement * state.agrees + ONE)
+        return following, agreed(state.agreement, state.agrees)
 
     def advance(
         self,
@@ -120,13 +117,7 @@ class VoiceRepeats:
         if np.count_nonzero(agrees):
             agrees = agrees * (same_sound(state.there.take(own), code) | (spoken == 0))
         state = state._replace(now=now, agrees=agrees)
-        closing = np.count_nonzero(closes)
-        if closing == 0:
-            return state
-        if closing == len(closes):
-            return self._close(state, step)
-        rows = np.flatnonzero(closes)
-        return put_rows(state, rows, self._close(select_rows(state, rows), step[rows]))
+        return where_closed(self._close, closes, state, step) if np.count_nonzero(closes) else state
 
     def _close(self, state: RepeatState, step: np.ndarray) -> RepeatState:
         """Puts the step away that is complete in every row, and looks for what the next one may repeat."""
