@@ -15,7 +15,6 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from musiclstm.generation import MusicGenerator, load
 from musiclstm.generation.engines import Engine, compare, make_engine
 from musiclstm.generation.engines.products import FloatProduct, Int8Product, Product
 from musiclstm.generation.engines.stepping import FoldedStep
-from musiclstm.generation.engines.workers import workers
+from musiclstm.generation.engines.workers import parts_of, workers
 from musiclstm.generation.writing import Writing
 from musiclstm.model.music_lstm import MusicLSTM
 from musiclstm.tokenizers import from_dict
@@ -172,8 +171,7 @@ def _whole(generator: MusicGenerator, batch: int, parts: int = 1, **constraints:
     """
     job = generator.prepare(batch, endless=True, max_tokens=1 << 30, **constraints)
     assert hasattr(job, "writing")
-    ends = [batch * part // parts for part in range(parts + 1)]
-    writings = [job.writing(range(*span)) for span in pairwise(ends)]
+    writings = [job.writing(range(batch)[part]) for part in parts_of(batch, parts)]
     for writing in writings:
         writing.begin()
 

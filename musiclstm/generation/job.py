@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from musiclstm.errors import UserError
 from musiclstm.generation.beside import write_beside
+from musiclstm.generation.engines.workers import parts_of
 from musiclstm.generation.joining import follow, pieces_of
 from musiclstm.generation.limits import Limits, close_hanging, cut_at, drop_before, refine
 from musiclstm.generation.player import Player
@@ -85,8 +85,7 @@ class Job:
             rows = len(numbers) * self.particles
             with self.player.engine.threads(rows):
                 parts = min(self.player.engine.writers(rows), len(numbers))
-                ends = [first + len(numbers) * part // parts for part in range(parts + 1)]
-                writings = [self.writing(range(*span)) for span in pairwise(ends)]
+                writings = [self.writing(numbers[part]) for part in parts_of(len(numbers), parts)]
                 written = write_beside(writings, on_end, on_tokens)
             pieces += [self._piece(each) for each in written]
         return pieces

@@ -17,7 +17,7 @@ from musiclstm.generation.engines.folding import fold
 from musiclstm.generation.engines.inputs import Inputs
 from musiclstm.generation.engines.pointwise import advance
 from musiclstm.generation.engines.products import FloatProduct, Int8Product, Product
-from musiclstm.generation.engines.workers import workers
+from musiclstm.generation.engines.workers import parts_of, workers
 from musiclstm.model.cells import CellState
 from musiclstm.model.music_lstm import MusicLSTM
 from musiclstm.model.stack import State, select_state
@@ -68,9 +68,8 @@ class Int8Engine(FoldedEngine):
         if parts == 1:
             return super().step(tokens, features, state)
         advance = super().step
-        ends = [batch * part // parts for part in range(parts + 1)]
         stepped = workers(parts).map(
-            lambda rows: advance(tokens[rows], features[rows], select_state(state, rows)), map(slice, ends, ends[1:])
+            lambda rows: advance(tokens[rows], features[rows], select_state(state, rows)), parts_of(batch, parts)
         )
         logits, states = zip(*stepped, strict=True)
         joined = tuple(tuple(map(torch.cat, zip(*layer, strict=True))) for layer in zip(*states, strict=True))

@@ -11,8 +11,15 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 
 import torch
+
+
+def parts_of(count: int, parts: int) -> list[slice]:
+    """`count` rows divided into so many parts, as even as they can be."""
+    ends = [count * part // parts for part in range(parts + 1)]
+    return [slice(*span) for span in pairwise(ends)]
 
 
 def workers(count: int) -> ThreadPoolExecutor:
