@@ -11,6 +11,7 @@ import numpy as np
 from musiclstm.errors import UserError
 from musiclstm.generation.sampling import check_number, check_whole
 from musiclstm.midi import from_pretty_midi, read_score
+from musiclstm.midi.events import LAST_TICK
 from musiclstm.score import DEFAULT_TEMPO, TEMPO, Score, make_notes, sort_notes
 from musiclstm.tokenizers.base import Tokenizer
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 PromptSource: TypeAlias = "str | os.PathLike[str] | Score | pretty_midi.PrettyMIDI"
 
-LATEST = (1 << 31) - 1  # tick that a score can hold
 LINE = ["track", "program"]
 Line = tuple[int, int]  # of these
 
@@ -53,10 +53,10 @@ class Prompt:
         notes = written.notes[written.notes["start"] >= self.step]
         start = np.maximum(self._to_ticks(written, notes["start"]), self.cut)
         end = np.maximum(self._to_ticks(written, notes["end"]), start + 1)
-        if end.max(initial=0) > LATEST:
+        if end.max(initial=0) > LAST_TICK:
             raise UserError(
-                f"what was written ends at tick {end.max():,} of the prompt, and a MIDI file has {LATEST:,} at most: "
-                "the prompt's last tempo is too fast to go on in seconds; give it a slower one"
+                f"what was written ends at tick {end.max():,} of the prompt, and a MIDI file has {LAST_TICK:,} at "
+                "most: the prompt's last tempo is too fast to go on in seconds; give it a slower one"
             )
         tracks, programs = self._lines_of(notes)
         new = make_notes(start, end, notes["pitch"], notes["velocity"], programs, tracks, ordered=True)
