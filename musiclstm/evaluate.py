@@ -52,10 +52,13 @@ def main(cfg: DictConfig) -> None:
     for line in table(found):
         say(line)
     made = _written(generator, cfg.samples, cfg.seed)
-    copies = _copies(store, pieces, generator, made)
+    copies: dict[str, list[Originality]] = {}
+    compared: Comparison = {}
+    if made:
+        trained, held_out = _kept(store, pieces, generator)
+        copies, compared = _copies(trained, held_out, made), _compared(trained, held_out, made)
     for line in copied_table(copies):
         say(line)
-    compared = _compared(store, pieces, generator, made)
     for line in comparison.table(compared) if compared else ():
         say(line)
     for reason, count in refused.items():
@@ -149,42 +152,44 @@ def _written(generator: MusicGenerator, samples: int, seed: int) -> list[tuple[s
     return [(f"sample {number}", piece.score) for number, piece in enumerate(made, 1)]
 
 
+def _kept(
+    store: NoteStore, pieces: list[tuple[str, Score]], generator: MusicGenerator
+) -> tuple[dict[str, Score | None], dict[str, Score]]:
+    """The training pieces by name, None those that the tokenizer cannot say, and of the pieces measured those that are
+    held out; all as the tokenizer keeps music."""
+    quantise, admits = generator.tokenizer.quantise, generator.tokenizer.admits
+    trained: dict[str, Score | None] = {}
+    for index in map(int, store.split("train")):
+        score = store[index]
+        trained[store.name(index)] = quantise(score) if admits(score) is None else None
+    return trained, {name: quantise(score) for name, score in pieces if name not in trained}
+
+
 def _copies(
-    store: NoteStore, pieces: list[tuple[str, Score]], generator: MusicGenerator, made: list[tuple[str, Score]]
+    trained: dict[str, Score | None], held_out: dict[str, Score], made: list[tuple[str, Score]]
 ) -> dict[str, list[Originality]]:
-    """Of pieces that the model wrote, and of those measured, what they have from the training pieces; all as the
-    tokenizer keeps music."""
+    """Of pieces that the model wrote, and of those held out, what they have from the training pieces."""
     from musiclstm.evaluation.originality import originality
 
-    if not made:
-        return {}
-    trained = {store.name(int(index)): store[int(index)] for index in store.split("train")}
-    quantise, admits = generator.tokenizer.quantise, generator.tokenizer.admits
-    known = [(name, quantise(score)) for name, score in trained.items() if admits(score) is None]
+    known = [(name, score) for name, score in trained.items() if score is not None]
     if not known:
         return {}
-    held_out = [(name, quantise(score)) for name, score in pieces if name not in trained]
-    found = originality(known, [*made, *held_out])
+    found = originality(known, [*made, *held_out.items()])
     sets = {"samples": found[: len(made)], "held-out pieces": found[len(made) :]}
     return {name: each for name, each in sets.items() if each}
 
 
 def _compared(
-    store: NoteStore, pieces: list[tuple[str, Score]], generator: MusicGenerator, made: list[tuple[str, Score]]
+    trained: dict[str, Score | None], held_out: dict[str, Score], made: list[tuple[str, Score]]
 ) -> Comparison:
-    """Pieces that the model wrote and training pieces as music, each beside those measured that are held out; all as
-    the tokenizer keeps music. Nothing where nothing was written or nothing is held out."""
+    """Pieces that the model wrote and training pieces as music, each beside those held out; nothing without those."""
     from musiclstm.evaluation.comparison import HELD_OUT, compare, spaced
 
-    train = store.split("train").tolist()
-    names = {store.name(index) for index in train}
-    held_out = [score for name, score in pieces if name not in names]
-    if not made or not held_out:
+    if not held_out:
         return {}
-    quantise, admits = generator.tokenizer.quantise, generator.tokenizer.admits
-    sets = {HELD_OUT: [quantise(score) for score in spaced(held_out)], "samples": [score for _, score in made]}
-    trained = [quantise(score) for score in map(store.__getitem__, spaced(train)) if admits(score) is None]
-    return compare(sets | ({"training pieces": trained} if trained else {}))
+    sets = {HELD_OUT: spaced(list(held_out.values())), "samples": [score for _, score in made]}
+    known = [score for score in spaced(list(trained.values())) if score is not None]
+    return compare(sets | ({"training pieces": known} if known else {}))
 
 
 def copied_table(copies: dict[str, list[Originality]]) -> list[str]:
