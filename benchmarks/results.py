@@ -19,24 +19,23 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.ngram import place_of
-from musiclstm.data.published import FRAME_SETS, JSB_16TH, frames_per_quarter, read_frames, read_jsb_16th
+from benchmarks.ngram import SPLITS, baselines
+from musiclstm.data.published import FRAME_SETS, frames_per_quarter
 from musiclstm.data.published_pieces import frames_score, voices_score
 from musiclstm.errors import UserError
 from musiclstm.evaluation.likelihood import Likelihood, likelihood
-from musiclstm.evaluation.ngrams import FramesNGram, VoicesNGram
 from musiclstm.evaluation.protocol import evaluate
 from musiclstm.evaluation.reading import ReadPiece, read_pieces
 from musiclstm.model.bundle import Bundle, load_bundle
 from musiclstm.score import Score
 from musiclstm.tokenizers import Tokenizer, from_dict
 
-SPLITS = ("validation", "test")
 SHIFTS = tuple(range(-5, 7))  # semitones: the twelve keys
 
 # Validation figures as they were published, by others' protocols: crops of 1,024 tokens where it says so.
@@ -53,18 +52,13 @@ Pieces = list[tuple[str, Score]]
 
 def read_set(root: Path, name: str) -> tuple[dict[str, Pieces], dict[str, float]]:
     """The pieces of each split as scores, and what the n-gram makes of them."""
-    if name == "jsb_16th":
-        voices = read_jsb_16th(place_of(JSB_16TH, root))
-        voices_baseline = VoicesNGram().fit(voices["train"])
-        ngram = {split: evaluate(voices_baseline, voices[split]).per_symbol for split in SPLITS}
-        scores = {split: [voices_score(piece) for piece in voices[split]] for split in SPLITS}
-    else:
-        frames = read_frames(place_of(f"{name}.mat", root), name)
-        frames_baseline = FramesNGram().fit(frames["train"])
-        ngram = {split: evaluate(frames_baseline, frames[split]).per_symbol for split in SPLITS}
-        per_quarter = frames_per_quarter(name)
-        scores = {split: [frames_score(piece, per_quarter) for piece in frames[split]] for split in SPLITS}
-    return {split: [(f"{i}", score) for i, score in enumerate(each)] for split, each in scores.items()}, ngram
+    ((_, _, pieces, baseline),) = baselines(root, [name])
+    ngram = {split: evaluate(baseline, pieces[split]).per_symbol for split in SPLITS}
+
+    def score(piece: Any) -> Score:
+        return frames_score(piece, frames_per_quarter(name)) if name in FRAME_SETS else voices_score(piece)
+
+    return {split: [(f"{i}", score(piece)) for i, piece in enumerate(pieces[split])] for split in SPLITS}, ngram
 
 
 def transposed(pieces: Pieces, semitones: int) -> Pieces:
