@@ -11,68 +11,44 @@ from torch import Tensor
 from musiclstm.errors import UserError
 from musiclstm.model.attention import AttentionStack, Block
 from musiclstm.model.music_lstm import MusicLSTM
-from musiclstm.model.stack import State, detach_state, put_state, select_state
+from musiclstm.model.stack import detach_state, put_state, select_state
+from tests.model.stacks import (
+    B,
+    T,
+    X,
+    assert_close,
+    away_from_the_beginning,
+    check_gradients,
+    check_resets,
+    check_steps_and_windows,
+    make_input,
+)
 
-B, T, X, H, HEADS = 4, 12, 5, 8, 2
+H, HEADS = 8, 2
 
 
 def make_stack(memory: int = 64, num_layers: int = 2, dropout: float = 0.0) -> AttentionStack:
     torch.manual_seed(0)
     stack = AttentionStack(X, H, num_layers, HEADS, memory, dropout)
-    with torch.no_grad():
-        for parameter in stack.parameters():
-            parameter.uniform_(-0.7, 0.7)
+    away_from_the_beginning(stack)
     return stack
-
-
-def make_input(batch: int = B, length: int = T) -> Tensor:
-    return torch.randn(batch, length, X, generator=torch.Generator().manual_seed(1))
-
-
-def assert_close(found: Tensor | State, expected: Tensor | State) -> None:
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("memory", [1, 4, T, 64])
 @torch.no_grad()
 def test_steps_and_windows_give_what_the_whole_sequence_gives(memory: int) -> None:
-    stack, x = make_stack(memory), make_input()
-    whole, last = stack(x)
-    assert whole.shape == (B, T, stack.output_size)
+    last = check_steps_and_windows(make_stack(memory))
     assert last[0][0].tolist() == [T] * B
     assert [part.shape for layer in last[1:] for part in layer] == [(B, min(memory, T), H)] * 4
-
-    state, steps = stack.initial_state(B), []
-    for t in range(T):
-        output, state = stack.step(x[:, t], state)
-        steps.append(output)
-    assert_close(torch.stack(steps, 1), whole)
-    assert_close(state, last)
-
-    windows, carried = [], None
-    for window in x.split((5, 1, 6), dim=1):
-        output, carried = stack(window, carried)
-        windows.append(output)
-    assert_close(torch.cat(windows, 1), whole)
-    assert carried is not None
-    assert_close(carried, last)
 
 
 @pytest.mark.parametrize("memory", [4, 64])
 @torch.no_grad()
 def test_a_reset_row_begins_anew_and_leaves_the_others_alone(memory: int) -> None:
-    stack, x = make_stack(memory), make_input()
-    _, state = stack(make_input(length=3))
-    reset = torch.tensor([[0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 1, 1], [0, 0, 0, 0]], dtype=torch.bool)
-    outputs, last = stack(x, state, reset)
+    stack = make_stack(memory)
+    last, alone = check_resets(stack)
     following, _ = stack(make_input(), last)
-    for row in range(B):
-        row_state = select_state(state, [row])
-        for segment, piece in enumerate(x[row : row + 1].chunk(4, dim=1)):
-            if reset[row, segment]:
-                row_state = stack.initial_state(1)
-            expected, row_state = stack(piece, row_state)
-            assert_close(outputs[row : row + 1, segment * 3 : segment * 3 + 3], expected)
+    for row, row_state in enumerate(alone):
         # Memories differ in what is never looked at, so they are compared by what comes of them.
         assert int(last[0][0][row]) == int(row_state[0][0])
         assert_close(following[row : row + 1], stack(make_input()[row : row + 1], row_state)[0])
@@ -148,9 +124,7 @@ def test_the_memory_passes_no_gradient_on_once_it_is_detached_and_all_parameters
     _, state = stack(make_input())
     assert not any(part.requires_grad for layer in detach_state(state) for part in layer)
     stack(make_input(), detach_state(state), torch.zeros(B, 2, dtype=torch.bool))[0].square().sum().backward()
-    for name, parameter in stack.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().sum() > 0, name
+    check_gradients(stack)
 
 
 @torch.no_grad()

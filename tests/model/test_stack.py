@@ -10,27 +10,28 @@ from torch import Tensor
 
 from musiclstm.errors import UserError
 from musiclstm.model.cells import CELLS
-from musiclstm.model.stack import SKIPS, Stack, State, detach_state, select_state
+from musiclstm.model.stack import SKIPS, Stack, detach_state, select_state
+from tests.model.stacks import (
+    B,
+    T,
+    X,
+    assert_close,
+    away_from_the_beginning,
+    check_gradients,
+    check_resets,
+    check_steps_and_windows,
+    make_input,
+)
 
-B, T, X, H = 4, 12, 5, 6
+H = 6
 
 
 def make_stack(num_layers: int = 2, cell: str = "lstm", skip: str = "graves", dropout: float = 0.0) -> Stack:
     """A stack with a learned state, and all its parameters away from what they begin as."""
     torch.manual_seed(0)
     stack = Stack(X, H, num_layers, cell, skip, dropout, learned_state=True)
-    with torch.no_grad():
-        for parameter in stack.parameters():
-            parameter.uniform_(-0.7, 0.7)
+    away_from_the_beginning(stack)
     return stack
-
-
-def make_input(batch: int = B, length: int = T) -> Tensor:
-    return torch.randn(batch, length, X, generator=torch.Generator().manual_seed(1))
-
-
-def assert_states_close(state: State, expected: State) -> None:
-    torch.testing.assert_close(state, expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("num_layers", [1, 2, 3])
@@ -38,46 +39,16 @@ def assert_states_close(state: State, expected: State) -> None:
 @pytest.mark.parametrize("cell", CELLS)
 @torch.no_grad()
 def test_steps_and_windows_give_what_the_whole_sequence_gives(cell: str, skip: str, num_layers: int) -> None:
-    stack = make_stack(num_layers, cell, skip)
-    x = make_input()
-    whole, last = stack(x)
-    assert whole.shape == (B, T, stack.output_size)
-
-    state = stack.initial_state(B)
-    steps = []
-    for t in range(T):
-        output, state = stack.step(x[:, t], state)
-        steps.append(output)
-    torch.testing.assert_close(torch.stack(steps, 1), whole, atol=1e-5, rtol=0)
-    assert_states_close(state, last)
-
-    windows, carried = [], None
-    for window in x.split((5, 1, 6), dim=1):
-        output, carried = stack(window, carried)
-        windows.append(output)
-    torch.testing.assert_close(torch.cat(windows, 1), whole, atol=1e-5, rtol=0)
-    assert carried is not None
-    assert_states_close(carried, last)
+    check_steps_and_windows(make_stack(num_layers, cell, skip))
 
 
 @pytest.mark.parametrize("skip", SKIPS)
 @pytest.mark.parametrize("cell", CELLS)
 @torch.no_grad()
 def test_a_reset_row_begins_anew_and_leaves_the_others_alone(cell: str, skip: str) -> None:
-    stack = make_stack(2, cell, skip)
-    x = make_input()
-    _, state = stack(make_input(length=3))
-    reset = torch.tensor([[0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 1, 1], [0, 0, 0, 0]], dtype=torch.bool)
-    outputs, last = stack(x, state, reset)
-    for row in range(B):
-        row_state = select_state(state, [row])
-        for segment, piece in enumerate(x[row : row + 1].chunk(4, dim=1)):
-            if reset[row, segment]:
-                row_state = stack.initial_state(1)
-            expected, row_state = stack(piece, row_state)
-            got = outputs[row : row + 1, segment * 3 : segment * 3 + 3]
-            torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
-        assert_states_close(select_state(last, [row]), row_state)
+    last, alone = check_resets(make_stack(2, cell, skip))
+    for row, row_state in enumerate(alone):
+        assert_close(select_state(last, [row]), row_state)
 
 
 def test_a_window_is_split_only_where_a_row_is_reset() -> None:
@@ -132,9 +103,7 @@ def test_every_parameter_receives_a_gradient(cell: str, skip: str) -> None:
     torch.manual_seed(0)
     stack = Stack(X, H, 3, cell, skip, learned_state=True)  # as it begins, with zeros where it begins with zeros
     stack(make_input())[0].square().sum().backward()
-    for name, parameter in stack.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().sum() > 0, name
+    check_gradients(stack)
 
 
 def test_a_learned_state_has_a_gradient_in_windows_that_carry_theirs() -> None:
@@ -177,7 +146,7 @@ def test_states_are_made_cut_off_and_selected_by_row() -> None:
     zeros = stack.zero_state(2, dtype=torch.float64)
     assert [[part.shape for part in layer] for layer in zeros] == [[(2, H), (2, H)]] * 3
     assert all(part.dtype == torch.float64 and not part.any() for layer in zeros for part in layer)
-    assert_states_close(stack.initial_state(2), stack.zero_state(2))
+    assert_close(stack.initial_state(2), stack.zero_state(2))
 
     _, state = stack(make_input())
     assert all(not part.requires_grad for layer in detach_state(state) for part in layer)
