@@ -60,11 +60,9 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> Result:
         seed=cfg.seed,
         max_val_tokens=cfg.data.max_val_tokens,
     )
-    model = MusicLSTM(
-        len(tokenizer.vocabulary),
-        tuple(tokenizer.context_sizes.values()),
-        **plain(cfg.model),
-    )
+    settings = plain(cfg.model)
+    references = tokenizer.references() if settings.pop("intervals") else {}
+    model = MusicLSTM(len(tokenizer.vocabulary), tuple(tokenizer.context_sizes.values()), **settings, **references)
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
     say(

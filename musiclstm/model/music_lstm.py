@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from musiclstm.errors import UserError
 from musiclstm.model.attention import AttentionStack
 from musiclstm.model.cells import CELLS
+from musiclstm.model.intervals import Intervals, add_by_pitch
 from musiclstm.model.stack import Stack, State, check_choice, check_size
 
 ATTENTION = "attention"
@@ -26,6 +27,8 @@ class MusicLSTM(nn.Module):
         to the token's.
     tie_output: the logits come from the token embedding itself, through a projection to its size.
     cell, skip, dropout, learned_state: see `Stack`.
+    pitches, pitch_tokens, references: how many pitches there are, the first token of each type that names them,
+        and which context features name them, see `Intervals`: with references the model goes by intervals, too.
     cell="attention": a Transformer to compare with, of `heads` and `memory`, see `AttentionStack`. It has skips of its
         own, for which skip="residual" has to be given, and no learned state.
 
@@ -52,6 +55,9 @@ class MusicLSTM(nn.Module):
         learned_state: bool = False,
         heads: int = 4,
         memory: int = 1024,
+        pitches: int = 128,
+        pitch_tokens: Sequence[int] = (),
+        references: Sequence[tuple[int, int]] = (),
     ) -> None:
         super().__init__()
         check_choice("cell", cell, (*CELLS, ATTENTION))
@@ -73,6 +79,12 @@ class MusicLSTM(nn.Module):
         }
         if cell == ATTENTION:  # those of other models stay as they were before there was attention
             self.arguments |= {"heads": heads, "memory": memory}
+        if references:
+            self.arguments |= {
+                "pitches": pitches,
+                "pitch_tokens": list(pitch_tokens),
+                "references": [list(pair) for pair in references],
+            }
         self.embedding = nn.Embedding(vocab_size, embedding_size)
         self.context_embeddings = nn.ModuleList(nn.Embedding(size, embedding_size) for size in context_sizes)
         self.stack: Stack | AttentionStack
@@ -85,6 +97,9 @@ class MusicLSTM(nn.Module):
         # know that they are tied.
         self.head = nn.Linear(self.stack.output_size, embedding_size if tie_output else vocab_size, bias=not tie_output)
         self.tied_bias = nn.Parameter(torch.zeros(vocab_size)) if tie_output else None
+        self.intervals: Intervals | None = None
+        if references:
+            self.intervals = Intervals(embedding_size, self.stack.output_size, len(pitch_tokens), pitches, references)
         self.register_buffer("token_counts", torch.zeros(vocab_size, dtype=torch.int64))
         self._initialize()
 
@@ -101,15 +116,15 @@ class MusicLSTM(nn.Module):
         state: what an earlier window gave; None is the initial state.
         reset: bool (B, S): rows that begin a new piece before a segment of T/S tokens, see `Stack.forward`.
         """
-        x = self._embed(tokens, context)  # (B, T, E)
+        x, starts = self._embed(tokens, context)  # (B, T, E)
         h, state = self.stack(x, state, reset)  # (B, T, L*H or H)
-        return self._logits(h), state  # (B, T, V)
+        return self._logits(h, starts), state  # (B, T, V)
 
     def step(self, tokens: Tensor, context: Tensor | None, state: State) -> tuple[Tensor, State]:
         """One token for each row (B,), its context (B, F) -> logits (B, V) and the next state."""
-        x = self._embed(tokens, context)  # (B, E)
+        x, starts = self._embed(tokens, context)  # (B, E)
         h, state = self.stack.step(x, state)  # (B, L*H or H)
-        return self._logits(h), state  # (B, V)
+        return self._logits(h, starts), state  # (B, V)
 
     def initial_state(self, batch: int) -> State:
         """The state before the first token, for `batch` rows."""
@@ -120,7 +135,8 @@ class MusicLSTM(nn.Module):
         """How many numbers training adjusts."""
         return sum(parameter.numel() for parameter in self.parameters())
 
-    def _embed(self, tokens: Tensor, context: Tensor | None) -> Tensor:
+    def _embed(self, tokens: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """What the stack sees (..., E), and `Intervals.starts`, where the model goes by intervals."""
         given, expected = 0 if context is None else context.shape[-1], len(self.context_embeddings)
         if given != expected:
             raise ValueError(f"the model was built for {expected} context features and received {given}")
@@ -128,11 +144,20 @@ class MusicLSTM(nn.Module):
         for feature, table in enumerate(self.context_embeddings):
             assert context is not None
             x = x + table(context[..., feature])
-        return x
+        if self.intervals is None:
+            return x, None
+        assert context is not None
+        starts = self.intervals.starts(context)
+        return self.intervals.embed(x, starts), starts
 
-    def _logits(self, h: Tensor) -> Tensor:
-        h = self.head(h)  # (..., V), or (..., E) where tied
-        return h if self.tied_bias is None else F.linear(h, self.embedding.weight, self.tied_bias)
+    def _logits(self, h: Tensor, starts: Tensor | None) -> Tensor:
+        logits: Tensor = self.head(h)  # (..., V), or (..., E) where tied
+        if self.tied_bias is not None:
+            logits = F.linear(logits, self.embedding.weight, self.tied_bias)
+        if self.intervals is not None:
+            assert starts is not None
+            logits = add_by_pitch(logits, self.intervals(h, starts), self.arguments["pitch_tokens"])
+        return logits
 
     def _initialize(self) -> None:
         # What is embedded has variance 1; logits begin near zero, so that the loss begins at log V, tied or not. The

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -39,6 +39,11 @@ class Tokenizer(ABC):
     vocabulary: Vocabulary
     context_sizes: dict[str, int]
     """The features that `context` gives, in order, each with its number of values."""
+    pitch_types: ClassVar[tuple[str, ...]] = ()
+    """The token types with a token for each of the 128 pitches, in their order."""
+    zeros: ClassVar[Mapping[str, int]] = {}
+    """The features that may be there and name a pitch, each with the value that is pitch 0. The pitch that the next is
+    likeliest to move on from is the first."""
     unit: ClassVar[tuple[str, tuple[str, ...]] | None] = None
     """What published figures for this kind of encoding count, and the token types that are one each."""
 
@@ -98,6 +103,13 @@ class Tokenizer(ABC):
     @abstractmethod
     def to_step(self, score: Score, tick: int) -> int:
         """The step of this tokenizer nearest to a tick of `score`."""
+
+    def references(self) -> dict[str, Any]:
+        """Arguments with which a `MusicLSTM` goes by the intervals from the pitches that its context names."""
+        names = list(self.context_sizes)
+        known = [(names.index(name), zero) for name, zero in self.zeros.items() if name in names]
+        first = [self.vocabulary.first(kind) for kind in self.pitch_types]
+        return {"pitches": 128, "pitch_tokens": first, "references": known}
 
     def to_dict(self) -> dict[str, Any]:
         """Name and arguments, fit for JSON; `from_dict` of the package turns it back."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from musiclstm.tokenizers.voices_grammar import LONGEST_RUN, REST, VoicesGrammar
 from musiclstm.tokenizers.voices_repeats import FOLLOWING, Line, VoiceRepeats, coded
 
 VELOCITY = 80
+MOST_VOICES = 16
 MOST_TOGETHER = 0.05  # the share of notes with which a voice may break the rule that it sings one at a time
 
 
@@ -45,6 +46,8 @@ class Voices(Tokenizer):
 
     name = "voices"
     unit = ("voice_step", ("Rest", "Hold", "Pitch"))
+    pitch_types = ("Pitch",)
+    zeros: ClassVar = {"last": 2, "following": 3, **{f"last_{v + 1}": 2 for v in range(MOST_VOICES)}}
 
     def __init__(
         self,
@@ -54,8 +57,8 @@ class Voices(Tokenizer):
         programs: Sequence[int] = (0,),
         features: Sequence[str] | None = None,
     ) -> None:
-        if not 1 <= num_voices <= 16:
-            raise UserError(f"tokenizer.num_voices is {num_voices}: give a number from 1 to 16")
+        if not 1 <= num_voices <= MOST_VOICES:
+            raise UserError(f"tokenizer.num_voices is {num_voices}: give a number from 1 to {MOST_VOICES}")
         if not 1 <= steps_per_quarter <= 24:
             raise UserError(f"tokenizer.steps_per_quarter is {steps_per_quarter}: give a number from 1 to 24")
         if not SLOWEST <= tempo <= FASTEST:
@@ -88,7 +91,7 @@ class Voices(Tokenizer):
         given = {key: value for key, value in arguments.items() if value is not None}
         scores = [score for score in scores if len(score)]
         if "num_voices" not in given and scores:
-            given["num_voices"] = min(16, max(len(np.unique(score.notes["track"])) for score in scores))
+            given["num_voices"] = min(MOST_VOICES, max(len(np.unique(score.notes["track"])) for score in scores))
         if "tempo" not in given and scores:
             given["tempo"] = usual_tempo(scores)
         if "programs" not in given and scores:

@@ -44,6 +44,7 @@ class Folded:
     projection: (P, E), what an embedding adds to the gates of the layers that see x, one below the other.
     bias: (P,), added along with it.
     head: pairs of a matrix and a bias or None, one applied after the other.
+    intervals: the matrix of the head of `Intervals`, where the model goes by them.
     bound: no value of h is ever further from zero.
     """
 
@@ -54,6 +55,7 @@ class Folded:
     projection: Tensor
     bias: Tensor
     head: list[tuple[Tensor, Tensor | None]]
+    intervals: Tensor | None
     bound: float
 
 
@@ -86,6 +88,7 @@ def fold(model: MusicLSTM) -> Folded:
         torch.cat(projections),
         torch.cat(biases),
         _head(model),
+        None if model.intervals is None else model.intervals.head.weight.detach().clone(),
         # A new h is below 1, or (gru) between one below 1 and the old: only a learned beginning can be beyond.
         max([1.0, *(float(learned[0].abs().max()) for learned in stack.learned)]),
     )

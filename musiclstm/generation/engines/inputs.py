@@ -18,16 +18,18 @@ LARGEST_BATCH = 1 << 14
 class Inputs(nn.Module):
     """Gives what a model's embeddings add to the gates of the layers that see them (`projection` of `Folded`).
 
-    The rows of all context features stand below those of the tokens in one table.
+    The rows of all context features, and of the intervals of a model that goes by them, stand below those of the tokens
+    in one table.
     """
 
     table: Tensor
-    first: Tensor  # (1 + F,), where the rows of tokens and of each feature begin
+    first: Tensor  # (1 + F,), where the rows of tokens and of each feature begin; intervals count as features here
     bags: Tensor  # (LARGEST_BATCH,), where the rows to be summed for each row of a batch begin
 
     def __init__(self, model: MusicLSTM, folded: Folded, product: type[Product]) -> None:
         super().__init__()
-        tables = [table.weight.detach() for table in (model.embedding, *model.context_embeddings)]
+        intervals = model.intervals.embeddings if model.intervals is not None else ()
+        tables = [table.weight.detach() for table in (model.embedding, *model.context_embeddings, *intervals)]
         sizes = torch.tensor([len(table) for table in tables])
         self.gates = len(folded.layers[0].matrix)
         self.project: Product | None = None

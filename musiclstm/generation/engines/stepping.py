@@ -19,6 +19,7 @@ from musiclstm.generation.engines.pointwise import advance
 from musiclstm.generation.engines.products import FloatProduct, Int8Product, Product
 from musiclstm.generation.engines.workers import parts_of, workers
 from musiclstm.model.cells import CellState
+from musiclstm.model.intervals import add_by_pitch
 from musiclstm.model.music_lstm import MusicLSTM
 from musiclstm.model.stack import State, select_state
 
@@ -32,7 +33,8 @@ class FoldedEngine(ModelEngine):
     @torch.no_grad()
     def __init__(self, model: MusicLSTM) -> None:
         super().__init__(model)
-        self._step = _trace(FoldedStep(model, self.product), self.initial_state(2))
+        columns = 1 + len(model.context_embeddings)
+        self._step = _trace(FoldedStep(model, self.product), columns, self.initial_state(2))
 
     @torch.inference_mode()
     def step(self, tokens: np.ndarray, features: np.ndarray, state: State) -> tuple[np.ndarray, State]:
@@ -96,10 +98,14 @@ class FoldedStep(nn.Module):
         self.head = nn.ModuleList(
             product(matrix, bias, bound) for (matrix, bias), bound in zip(folded.head, bounds, strict=False)
         )
+        self.intervals = model.intervals
+        self.by_interval = product(folded.intervals, None, bounds[0]) if folded.intervals is not None else None
+        self.pitch_tokens = model.arguments.get("pitch_tokens", ())
 
     def forward(self, index: Tensor, state: State) -> tuple[Tensor, State]:
         """Tokens and features, int64 (B, 1 + F), and the state -> logits (B, V) and the next state."""
-        rows = self.inputs(index)
+        starts = None if self.intervals is None else self.intervals.starts(index[:, 1:])
+        rows = self.inputs(index if starts is None else torch.cat((index, self.intervals.between(starts)), 1))
         outputs: list[Tensor] = []
         after: list[CellState] = []
         for layer, product in enumerate(self.products):
@@ -108,18 +114,22 @@ class FoldedStep(nn.Module):
             after.append(advance(self.cell, self.hidden_size, gates, state[layer], self.peepholes[layer]))
             h = after[-1][0]
             outputs.append(outputs[-1] + h if self.skip == "residual" and outputs else h)
-        logits = torch.cat(outputs, 1) if self.skip == "graves" else outputs[-1]
+        joined = torch.cat(outputs, 1) if self.skip == "graves" else outputs[-1]
+        logits = joined
         for product in self.head:
             logits = product(logits)
+        if starts is not None:
+            logits = add_by_pitch(logits, self.intervals.placed(self.by_interval(joined), starts), self.pitch_tokens)
         return logits, tuple(after)
 
 
-def _trace(step: FoldedStep, state: State) -> Callable[[Tensor, State], tuple[Tensor, State]]:
+def _trace(step: FoldedStep, columns: int, state: State) -> Callable[[Tensor, State], tuple[Tensor, State]]:
     """The step as a program for torch's own interpreter; as it is, where torch has none any longer."""
     if not hasattr(torch.jit, "trace"):
         return step
-    index = torch.zeros(len(state[0][0]), len(step.inputs.first), dtype=torch.int64)
+    index = torch.zeros(len(state[0][0]), columns, dtype=torch.int64)
     with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # that constants are constants
         warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)  # torch would rather compile, for minutes
         traced = torch.jit.freeze(torch.jit.trace(step.eval(), (index, state), check_trace=False))
     return traced.forward  # to call the module itself takes longer
