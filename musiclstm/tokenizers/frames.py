@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -46,6 +46,8 @@ class Frames(Tokenizer):
 
     name = "frames"
     unit = ("frame", ("Frame",))
+    pitch_types = ("Pitch",)
+    zeros: ClassVar = {"low_before": 1, "next": 1, "last": 1, "low": 1, "high_before": 1, "following": 1}
 
     def __init__(
         self,
@@ -72,6 +74,8 @@ class Frames(Tokenizer):
             "bars": MOST_BARS + 1,
             "following": FOLLOWING,
             "agreement": AGREEMENTS,
+            # None, or a pitch: the last said of this frame, its lowest, the lowest and the highest of the frame before.
+            **dict.fromkeys(("last", "low", "low_before", "high_before"), PITCHES + 1),
         }
         self.features = Features(sizes, features)
         self.context_sizes = self.features.sizes
@@ -186,9 +190,14 @@ class Frames(Tokenizer):
         begin = (rows + frames - 1) * PITCHES
         found = told[np.searchsorted(told, begin + above)] - begin
         coming = np.where((found < PITCHES) & (above < PITCHES), found + 1, 0)
+        # The frame's lowest pitch is the first of it that was said.
+        edges = (rows + frames) * PITCHES
+        low, low_before = (_in_frame(told[np.searchsorted(told, start)] - start) for start in (edges, begin))
+        high_before = _in_frame(told[np.searchsorted(told, edges) - 1] - begin)
         # The pitches and Frame are the last of the vocabulary.
         following, agreement, lines = read_rows(self.repeats, ids - self.pitch, ids >= self.pitch, reading.lines)
-        features = np.stack([position, meter, coming, bars_so_far(bars), following, agreement], -1)
+        pitches = [above, np.where(is_pitch, low, 0), low_before, high_before]
+        features = np.stack([position, meter, coming, bars_so_far(bars), following, agreement, *pitches], -1)
         open_frame = rows[:, 0] + frames[:, -1]
         before, present = (_members(told, open_frame + back) for back in (-1, 0))
         last = step[:, -1]
@@ -200,6 +209,11 @@ class Frames(Tokenizer):
 
     def describe(self) -> str:
         return f"frames: sets of pitches on a grid of {self.steps_per_quarter} steps a quarter"
+
+
+def _in_frame(pitch: np.ndarray) -> np.ndarray:
+    """The feature of a pitch, reckoned from the first place of a frame: 0 where it is none of that frame's."""
+    return np.where((pitch >= 0) & (pitch < PITCHES), pitch + 1, 0)
 
 
 def _members(told: np.ndarray, frames: np.ndarray) -> np.ndarray:

@@ -21,8 +21,12 @@ class FramesState(NamedTuple):
     """Those said so far of the next one, (B, 128) bool."""
     above: np.ndarray
     """The lowest pitch that may be said next, up to 128, where that is none; (B,)."""
-    heard: np.ndarray
-    """Whether anything sounds in the last frame that was closed, (B,) bool."""
+    low: np.ndarray
+    """The lowest pitch of the next frame plus 1, 0 where none has been said; (B,)."""
+    low_before: np.ndarray
+    """The lowest pitch of the last frame that was closed plus 1, 0 where nothing sounds in it; (B,)."""
+    high_before: np.ndarray
+    """Likewise the highest."""
     repeats: RepeatState
 
 
@@ -48,16 +52,19 @@ class FramesGrammar(Grammar[FramesState]):
 
     def start(self, batch: int) -> FramesState:
         nothing, zero = np.zeros((batch, PITCHES), bool), np.zeros(batch, np.int64)
-        return FramesState(self.metre.start(batch), nothing, nothing, zero, zero > 0, self.repeats.start(batch))
+        return FramesState(
+            self.metre.start(batch), nothing, nothing, zero, zero, zero, zero, self.repeats.start(batch)
+        )  # fmt: skip
 
     def allowed(self, state: FramesState) -> np.ndarray:
         mask = self.metre.allowed(state.bar)
         mask[:, self.pitch] &= self.thresholds.take(state.above, 0)
-        mask[:, EOS] &= state.heard
+        mask[:, EOS] &= state.high_before > ZERO
         return mask
 
     def advance(self, state: FramesState, tokens: np.ndarray) -> FramesState:
-        before, present, heard, repeats = state.before, state.present, state.heard, state.repeats
+        before, present, repeats = state.before, state.present, state.repeats
+        low, low_before, high_before = state.low, state.low_before, state.high_before
         closes, pitch, above = self.table.take(tokens, 1)
         said, closed = np.count_nonzero(above), np.count_nonzero(closes)
         if said:
@@ -66,21 +73,25 @@ class FramesGrammar(Grammar[FramesState]):
         if closed:
             repeats = self.repeats.close(repeats, closes, present, state.bar.clock.step)
         if closed == len(tokens):
-            before, present, heard = present, np.zeros_like(present), state.above > ZERO
+            before, present = present, np.zeros_like(present)
+            low, low_before, high_before = np.zeros_like(low), low, state.above
         elif closed:
             frame = closes > 0
             before = np.where(frame[:, None], present, before)
             present = present > frame[:, None]
-            heard = np.where(frame, state.above > ZERO, heard)
+            low_before, high_before = np.where(frame, low, low_before), np.where(frame, state.above, high_before)
+            low = low * (ONE - closes)
         if said:
             place = row_starts(len(tokens), PITCHES) + pitch
             present = present.copy()
             present.put(place if said == len(tokens) else place[above > 0], True)
-        return FramesState(self.metre.advance(state.bar, tokens, closes), before, present, above, heard, repeats)
+            low = np.where(low, low, above)
+        bar = self.metre.advance(state.bar, tokens, closes)
+        return FramesState(bar, before, present, above, low, low_before, high_before, repeats)
 
     def features(self, state: FramesState) -> np.ndarray:
         clock = state.bar.clock
-        features = np.empty((len(state.above), 6), np.int64)
+        features = np.empty((len(state.above), 10), np.int64)
         features[:, 0] = clock.position
         features[:, 1] = state.bar.meter
         coming = self.thresholds.take(state.above, 0) & state.before
@@ -90,6 +101,8 @@ class FramesGrammar(Grammar[FramesState]):
         features[:, 3] = bars_so_far(clock.bar)
         lowest = row_starts(len(state.above), PITCHES + 1) + state.above
         features[:, 4], features[:, 5] = self.repeats.features(state.repeats, lowest)
+        features[:, 6], features[:, 7] = state.above, state.low
+        features[:, 8], features[:, 9] = state.low_before, state.high_before
         return self.told(features)
 
     def clock(self, state: FramesState) -> Clock:

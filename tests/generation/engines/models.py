@@ -18,6 +18,8 @@ KINDS = [
     {"cell": cell, "skip": skip, "tie_output": tied, "learned_state": learned}
     for cell, skip, tied, learned in itertools.product(CELLS, SKIPS, (False, True), (False, True))
 ]
+INTERVALS = {"pitches": 12, "pitch_tokens": (3, 20), "references": ((1, 1), (0, 0))}
+KINDS += [{**kind, **INTERVALS} for kind in KINDS if kind["cell"] == "lstm" and not kind["learned_state"]]
 
 
 def make_model(context: tuple[int, ...] = CONTEXT, vocab_size: int = VOCABULARY, **arguments: Any) -> MusicLSTM:

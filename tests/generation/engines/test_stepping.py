@@ -20,7 +20,8 @@ ENGINES = [TorchEngine, pytest.param(Int8Engine, marks=needs_int8)]
 
 
 def name(kind: dict[str, Any]) -> str:
-    return "-".join([kind["cell"], kind["skip"]] + [key for key in ("tie_output", "learned_state") if kind[key]])
+    said = [key for key in ("tie_output", "learned_state", "references") if kind.get(key)]
+    return "-".join([kind["cell"], kind["skip"], *said])
 
 
 def same(one: State, other: State) -> bool:
