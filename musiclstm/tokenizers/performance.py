@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,22 +12,36 @@ from musiclstm.errors import UserError
 from musiclstm.score import DRUMS, NOTE, Score, cut_overlaps, extend_by_pedal, make_notes
 from musiclstm.tokenizers.base import Reading, Tokenizer, carry_forward
 from musiclstm.tokenizers.fitting import commonest_program
-from musiclstm.tokenizers.performance_grammar import BAR, GAPS, MOST_SOUNDING, STEPS_PER_SECOND, PerformanceGrammar
+from musiclstm.tokenizers.performance_grammar import (
+    BAR,
+    GAPS,
+    MOST_SOUNDING,
+    PITCHES,
+    STEPS_PER_SECOND,
+    PerformanceGrammar,
+)
 from musiclstm.tokenizers.vocabulary import BOS, EOS, Vocabulary
 
 LONGEST_SHIFT = 100  # steps
 VELOCITIES = 32  # bins, of four velocities each
 LONGEST = 24 * 3600  # seconds: beyond lies a damaged file, of which nothing but time shifts would be left
+WORD = 43  # pitches are bits of whole numbers, so many in each as leave it exact as a float
+WORDS = 3
 
 
 @dataclass
 class PerformanceReading(Reading):
-    """Also the steps gone by, the notes sounding, the present velocity (0 none), the step of the last NoteOn."""
+    """Also the steps gone by, the notes sounding, the present velocity (0 none), the step of the last NoteOn, the
+    pitches plus one of the last and the one before it (0 none), each (B,), and the pitches sounding as bits
+    (`WORDS`, B)."""
 
     step: np.ndarray
     sounding: np.ndarray
     velocity: np.ndarray
     struck: np.ndarray
+    latest: np.ndarray
+    former: np.ndarray
+    words: np.ndarray
 
 
 class Performance(Tokenizer):
@@ -40,6 +54,8 @@ class Performance(Tokenizer):
     """
 
     name = "performance"
+    pitch_types = ("NoteOn", "NoteOff")
+    zeros: ClassVar = {"struck_1": 1, "struck_2": 1, "lowest": 1, "highest": 1}
 
     def __init__(self, pedal: bool = True, program: int = 0) -> None:
         if not 0 <= program <= DRUMS:
@@ -56,7 +72,12 @@ class Performance(Tokenizer):
         self.note_on, self.note_off, self.shift, self.velocity = (
             self.vocabulary.first(kind) for kind in ("NoteOn", "NoteOff", "TimeShift", "Velocity")
         )
-        self.context_sizes = {"sounding": MOST_SOUNDING + 1, "velocity": VELOCITIES + 1, "gap": len(GAPS) + 1}
+        self.context_sizes = {
+            "sounding": MOST_SOUNDING + 1,
+            "velocity": VELOCITIES + 1,
+            "gap": len(GAPS) + 1,
+            **dict.fromkeys(self.zeros, PITCHES + 1),  # none, or a pitch
+        }
 
     @classmethod
     def fit(cls, scores: Sequence[Score], **arguments: Any) -> Performance:
@@ -156,7 +177,8 @@ class Performance(Tokenizer):
         ids = np.asarray(ids, np.int64)
         if reading is None:
             zero = np.zeros(len(ids), np.int64)
-            reading = PerformanceReading(zero * 0.0, zero, zero, zero, zero, zero - GAPS[-1])
+            words = np.zeros((WORDS, len(ids)), np.int64)
+            reading = PerformanceReading(zero * 0.0, zero, zero, zero, zero, zero - GAPS[-1], zero, zero, words)
         assert isinstance(reading, PerformanceReading)
         step = reading.step[:, None] + np.cumsum(self._lasting(ids), axis=1)  # (B, T)
         on, off = self.vocabulary.has("NoteOn", ids), self.vocabulary.has("NoteOff", ids)
@@ -164,10 +186,25 @@ class Performance(Tokenizer):
         velocity = carry_forward(ids - self.velocity + 1, self.vocabulary.has("Velocity", ids), reading.velocity)
         struck = carry_forward(step, on, reading.struck)
         gap = np.searchsorted(GAPS, step - struck, "right")
-        features = np.stack([np.clip(sounding, 0, MOST_SOUNDING), velocity, gap], -1)
+        latest = carry_forward(ids - self.note_on + 1, on, reading.latest)
+        before = np.concatenate([reading.latest[:, None], latest[:, :-1]], axis=1)
+        former = carry_forward(before, on, reading.former)
+        words = _words((ids - self.note_on) % PITCHES, on | off, reading.words)
+        lowest, highest = _outermost(words)
+        features = np.stack(
+            [np.clip(sounding, 0, MOST_SOUNDING), velocity, gap, latest, former, lowest, highest], -1
+        )  # fmt: skip
         last = step[:, -1]
         return features, PerformanceReading(
-            last / STEPS_PER_SECOND, last // BAR, last, sounding[:, -1], velocity[:, -1], struck[:, -1]
+            last / STEPS_PER_SECOND,
+            last // BAR,
+            last,
+            sounding[:, -1],
+            velocity[:, -1],
+            struck[:, -1],
+            latest[:, -1],
+            former[:, -1],
+            words[..., -1],
         )
 
     def grammar(self) -> PerformanceGrammar:
@@ -180,6 +217,29 @@ class Performance(Tokenizer):
 
 def _steps(score: Score, ticks: np.ndarray) -> np.ndarray:
     return np.floor(score.seconds(ticks) * STEPS_PER_SECOND + 0.5).astype(np.int64)
+
+
+def _words(pitch: np.ndarray, changes: np.ndarray, initial: np.ndarray) -> np.ndarray:
+    """The pitches that sound after each token, as bits: int64, (WORDS, B, T).
+
+    A pitch (B, T) begins or ends where `changes`, by turns: so it is where it begins only when it is silent and ends
+    only when it sounds. `initial` (WORDS, B) sound at first.
+    """
+    first = np.arange(WORDS)[:, None, None] * WORD
+    place = pitch - first
+    here = changes & (place >= 0) & (place < WORD)
+    bits = here.astype(np.int64) << np.where(here, place, 0)
+    bits[..., 0] ^= initial
+    return np.bitwise_xor.accumulate(bits, axis=-1)
+
+
+def _outermost(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and the highest pitch in words (WORDS, ...) of bits, plus one, 0 for none: each int64, (...)."""
+    first = np.arange(WORDS).reshape(-1, *[1] * (words.ndim - 1)) * WORD
+    _, lowest = np.frexp(words & -words)  # the exponent of a number is how many bits it has
+    _, highest = np.frexp(words)
+    some, none = words > 0, PITCHES + 1
+    return np.where(some, lowest + first, none).min(0) % none, np.where(some, highest + first, 0).max(0)
 
 
 def _bin(velocity: np.ndarray) -> np.ndarray:

@@ -31,6 +31,14 @@ class PerformanceState(NamedTuple):
     """The pitch last begun at the present time, -1 for none; (B,)."""
     begun: np.ndarray
     """The step at which a note last began, (B,)."""
+    latest: np.ndarray
+    """Of the last NoteOn the pitch plus one, 0 before the first; (B,)."""
+    former: np.ndarray
+    """Likewise of the NoteOn before it."""
+    lowest: np.ndarray
+    """The lowest pitch that sounds, plus one, 0 for none; (B,)."""
+    highest: np.ndarray
+    """Likewise the highest."""
 
 
 class PerformanceGrammar(Grammar[PerformanceState]):
@@ -76,13 +84,15 @@ class PerformanceGrammar(Grammar[PerformanceState]):
         self.thresholds = thresholds(PITCHES)
         self.sounding_seen = np.minimum(np.arange(PITCHES + 1), MOST_SOUNDING)
         self.gaps = np.searchsorted(GAPS, np.arange(GAPS[-1] + 1), "right")
-        self.bar, self.longest_gap = np.full(1, BAR), GAPS[-1:]
+        self.bar, self.longest_gap, self.pitches = np.full(1, BAR), GAPS[-1:], np.full(1, PITCHES)
 
     def start(self, batch: int) -> PerformanceState:
         zero = np.zeros(batch, np.int64)
         clock = Clock(zero, zero, zero, zero + BAR, zero * 0.0)
         nothing = np.zeros((batch, PITCHES), bool)
-        return PerformanceState(clock, zero + BOS, nothing, zero, zero, zero - 1, zero - GAPS[-1])
+        return PerformanceState(
+            clock, zero + BOS, nothing, zero, zero, zero - 1, zero - GAPS[-1], zero, zero, zero, zero
+        )  # fmt: skip
 
     def allowed(self, state: PerformanceState) -> np.ndarray:
         kind, ending = self.follows.take(state.last, 1)
@@ -99,26 +109,39 @@ class PerformanceGrammar(Grammar[PerformanceState]):
         clock = state.clock
         on, off, pitch, lasting, velocity_kept, velocity, struck_kept, struck = self.table.take(tokens, 1)
         sounding, polyphony, begun = state.sounding, state.polyphony, state.begun
+        latest, former, lowest, highest = state.latest, state.former, state.lowest, state.highest
         change = on - off
         if np.count_nonzero(change):
             place = row_starts(len(tokens), PITCHES) + pitch
             sounding = sounding.copy()
             sounding.put(place, (sounding.take(place) | (on > ZERO)) > (off > ZERO))
             polyphony = polyphony + change
-            begun = begun + on * (clock.step - begun)
+            if np.count_nonzero(on):
+                begun = begun + on * (clock.step - begun)
+                former = former + on * (latest - former)
+                latest = latest + on * (pitch + ONE - latest)
+            sounds = polyphony > ZERO
+            lowest = (sounding.argmax(1) + ONE) * sounds
+            highest = (self.pitches - sounding[:, ::-1].argmax(1)) * sounds
         if np.count_nonzero(lasting):
             step, position = clock.step + lasting, clock.position + lasting
             full = position // self.bar
             clock = Clock(step, clock.bar + full, position - full * self.bar, clock.length, step / STEPS_PER_SECOND)
         velocity += state.velocity * velocity_kept
         struck += state.struck * struck_kept
-        return PerformanceState(clock, tokens, sounding, polyphony, velocity, struck, begun)
+        return PerformanceState(
+            clock, tokens, sounding, polyphony, velocity, struck, begun, latest, former, lowest, highest
+        )  # fmt: skip
 
     def features(self, state: PerformanceState) -> np.ndarray:
-        features = np.empty((len(state.last), 3), np.int64)
+        features = np.empty((len(state.last), 7), np.int64)
         features[:, 0] = self.sounding_seen.take(state.polyphony)
         features[:, 1] = state.velocity
         features[:, 2] = self.gaps.take(np.minimum(state.clock.step - state.begun, self.longest_gap))
+        features[:, 3] = state.latest
+        features[:, 4] = state.former
+        features[:, 5] = state.lowest
+        features[:, 6] = state.highest
         return features
 
     def clock(self, state: PerformanceState) -> Clock:

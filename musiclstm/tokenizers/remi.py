@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from musiclstm.tokenizers.grid import nearest_step, quantise_meters, steps_of
 from musiclstm.tokenizers.metre import MOST_BARS, Metre, bars_so_far
 from musiclstm.tokenizers.remi_clock import RemiReading, read_places
 from musiclstm.tokenizers.remi_grammar import RemiGrammar
+from musiclstm.tokenizers.remi_pitches import FEATURES, PITCHES, read_pitches
 from musiclstm.tokenizers.vocabulary import BOS, EOS, Vocabulary
 
 BAR_ROW, TEMPO_ROW, NOTE_ROW = range(3)  # in this order at one step
@@ -33,6 +34,8 @@ class Remi(Tokenizer):
     """
 
     name = "remi"
+    pitch_types = ("Pitch",)
+    zeros: ClassVar = {"last_high": 1, "last": 1, "last_low": 1, "bass": 1}
 
     def __init__(
         self, steps_per_quarter: int = 12, tempos: bool = True, velocities: int = 32, tempo: float = 120.0
@@ -70,6 +73,7 @@ class Remi(Tokenizer):
             "program": DRUMS + 2,  # none yet, or a program
             "bar": tables.BARS,
             "bars": MOST_BARS + 1,
+            **dict.fromkeys(FEATURES, PITCHES + 1),
         }
 
     @classmethod
@@ -215,9 +219,9 @@ class Remi(Tokenizer):
         clock = read_places(self.vocabulary, self.metre, ids, reading)
         position = np.minimum(clock.step - clock.line, self.metre.longest - 1)
         program = carry_forward(ids - first("Program") + 1, has("Program", ids), reading.program)
-        features = np.stack(
-            [position, np.maximum(clock.meter, 0), program, clock.bars % tables.BARS, bars_so_far(clock.bars)], -1
-        )
+        named, pitches = read_pitches(self.vocabulary, ids, clock.step, program, reading.pitches)
+        bar, bars = clock.bars % tables.BARS, bars_so_far(clock.bars)
+        features = np.stack([position, np.maximum(clock.meter, 0), program, bar, bars, *named], -1)
         rate, said = np.broadcast_to(reading.microseconds[:, None], ids.shape), has("Tempo", ids)
         if said.any():
             microseconds = tables.MICROSECONDS[np.where(said, ids - first("Tempo"), 0)]
@@ -233,6 +237,7 @@ class Remi(Tokenizer):
             clock.meter[:, -1],
             program[:, -1],
             rate[:, -1],
+            pitches,
         )
 
     def grammar(self) -> RemiGrammar:

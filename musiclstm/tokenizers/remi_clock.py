@@ -9,24 +9,26 @@ import numpy as np
 
 from musiclstm.tokenizers.base import Reading, carry_forward
 from musiclstm.tokenizers.metre import Metre
+from musiclstm.tokenizers.remi_pitches import PitchReading
 from musiclstm.tokenizers.vocabulary import Vocabulary
 
 
 @dataclass
 class RemiReading(Reading):
     """Also, each (B,): the step of the bar line, the position in the bar, and what is in force of meter (index, -1
-    none), program (plus one, 0 none) and tempo (microseconds a quarter note)."""
+    none), program (plus one, 0 none) and tempo (microseconds a quarter note); and what was read of the pitches."""
 
     line: np.ndarray
     position: np.ndarray
     meter: np.ndarray
     program: np.ndarray
     microseconds: np.ndarray
+    pitches: PitchReading
 
     @classmethod
     def start(cls, batch: int, microseconds: int) -> RemiReading:
         zero = np.zeros(batch, np.int64)
-        return cls(zero * 0.0, zero, zero, zero, zero - 1, zero, zero + microseconds)
+        return cls(zero * 0.0, zero, zero, zero, zero - 1, zero, zero + microseconds, PitchReading.start(batch))
 
     @property
     def step(self) -> np.ndarray:

@@ -9,10 +9,10 @@ import numpy as np
 from musiclstm.score import DRUMS
 from musiclstm.tokenizers.grammar import ONE, ZERO, Clock, Grammar, columns, row_starts, thresholds
 from musiclstm.tokenizers.metre import Metre, bars_so_far
+from musiclstm.tokenizers.remi_pitches import FEATURES, PITCHES, PitchState
 from musiclstm.tokenizers.remi_tables import BARS, MICROSECONDS
 from musiclstm.tokenizers.vocabulary import BOS, SPECIALS, Vocabulary
 
-PITCHES = 128
 PLACES = 16  # notes that a state has room for at first
 
 
@@ -69,6 +69,7 @@ class RemiState(NamedTuple):
     """The steps at which they end: they sound where this is later than `clock.step`; (B, K)."""
     floor: np.ndarray
     """The first step at which anything may begin, (B,)."""
+    pitches: PitchState
 
 
 class RemiGrammar(Grammar[RemiState]):
@@ -116,6 +117,8 @@ class RemiGrammar(Grammar[RemiState]):
             {everything: 1, pitched: 0, drum: 0, spans["Position"]: 0},
             {pitched: np.arange(PITCHES), drum: np.arange(PITCHES), spans["Position"]: -1},
             {pitched: PITCHES, drum: PITCHES},  # times the program, to be added to `struck`
+            {pitched: np.arange(PITCHES) + 1},  # what `PitchState` looks at
+            {spans["Bar"]: 1, spans["Position"]: 1, spans["Program"]: 1},
         )
         self.seconds = microseconds / (1e6 * metre.steps_per_quarter)
         self.paces = np.zeros(self.size)
@@ -151,7 +154,8 @@ class RemiGrammar(Grammar[RemiState]):
         none, notes = zero - 1, np.zeros((batch, PLACES), np.int64)
         pace = np.full(batch, self.seconds)
         return RemiState(
-            clock, zero, zero, zero, none, none, zero + BOS, zero + BOS, pace, none, notes, notes, zero
+            clock, zero, zero, zero, none, none, zero + BOS, zero + BOS, pace, none, notes, notes, zero,
+            PitchState.start(batch),
         )  # fmt: skip
 
     def allowed(self, state: RemiState) -> np.ndarray:
@@ -205,17 +209,21 @@ class RemiGrammar(Grammar[RemiState]):
     def advance(self, state: RemiState, tokens: np.ndarray) -> RemiState:
         said = self.table.take(tokens, 1)
         kind, value, moves, lasts, program_kept, program, velocity_kept, velocity = said[:8]
-        struck_kept, struck, strikes = said[8:]
+        struck_kept, struck, strikes, pitch, turns = said[8:]
         program += state.program * program_kept
         velocity += state.velocity * velocity_kept
         struck += state.struck * struck_kept + program * strikes
         phase = self.leads_to.take(state.phase * self.kinds + kind)
-        voices, until = state.voices, state.until
+        voices, until, pitches = state.voices, state.until, state.pitches
         if np.count_nonzero(lasts):
             voices, until = self._hold(state, lasts > ZERO, state.clock.step + value)
+        if np.count_nonzero(pitch):
+            pitches = pitches.strike(pitch, program, state.struck)
+        if np.count_nonzero(turns):
+            pitches = pitches.turn(turns, program)
         state = RemiState(
             state.clock, phase, state.meter, state.line, state.position, program, velocity, state.tempo, state.pace,
-            struck, voices, until, state.floor,
+            struck, voices, until, state.floor, pitches,
         )  # fmt: skip
         return self._move(state, tokens, kind, value) if np.count_nonzero(moves) else state
 
@@ -256,17 +264,18 @@ class RemiGrammar(Grammar[RemiState]):
         phase = state.phase + (is_position & (step == ZERO))  # from "position" to "outset"
         return RemiState(
             Clock(step, bar, step - line, length, seconds), phase, meter, line, position, state.program,
-            state.velocity, tempo, pace, state.struck, state.voices, state.until, state.floor,
+            state.velocity, tempo, pace, state.struck, state.voices, state.until, state.floor, state.pitches,
         )  # fmt: skip
 
     def features(self, state: RemiState) -> np.ndarray:
         clock = state.clock
-        features = np.empty((len(state.phase), 5), np.int64)
+        features = np.empty((len(state.phase), 5 + len(FEATURES)), np.int64)
         features[:, 0] = np.minimum(clock.position, self.longest - ONE)
         features[:, 1] = state.meter
         features[:, 2] = state.program + 1
         features[:, 3] = clock.bar % BARS
         features[:, 4] = bars_so_far(clock.bar)
+        state.pitches.write(features, 5)
         return features
 
     def clock(self, state: RemiState) -> Clock:

@@ -17,10 +17,11 @@ from musiclstm.generation import MusicGenerator, job, load, newest_bundle, writi
 from musiclstm.generation.controls import Plan
 from musiclstm.generation.controls.accounts import PlanState
 from musiclstm.model.bundle import save_bundle
+from musiclstm.model.music_lstm import MusicLSTM
 from musiclstm.pretrained import DEFAULT, pretrained
 from musiclstm.tokenizers.vocabulary import BOS, EOS
 from musiclstm.tokenizers.voices import Voices
-from tests.generation.models import NATIVE, favour, make_generator
+from tests.generation.models import NATIVE, favour, make_generator, make_tokenizer
 
 
 def content(midi: pretty_midi.PrettyMIDI) -> bytes:
@@ -83,6 +84,33 @@ def test_a_model_of_other_features_is_refused(tmp_path: Path) -> None:
     save_bundle(path, made.model, Voices(4, features=["voice", "last"]).to_dict(), {})
     with pytest.raises(UserError, match=r"old.safetensors was trained with other context features than voices has"):
         load(path)
+
+
+@pytest.mark.parametrize("name", ["performance", "remi"])
+def test_a_model_from_before_features_named_pitches_is_refused(name: str, tmp_path: Path) -> None:
+    tokenizer, path = make_tokenizer(name), tmp_path / "old.safetensors"
+    sizes = list(tokenizer.context_sizes.values())[:-4]
+    model = MusicLSTM(len(tokenizer.vocabulary), sizes, embedding_size=8, hidden_size=16)
+    save_bundle(path, model, tokenizer.to_dict(), {})
+    with pytest.raises(UserError, match=rf"^.*old.safetensors was .* other context features than {name} has.*anew$"):
+        load(path)
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_models_that_go_by_intervals_play(name: str) -> None:
+    tokenizer = make_tokenizer(name)
+    made = make_generator(tokenizer, **tokenizer.references())
+    intervals = made.model.intervals
+    assert intervals is not None
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in intervals.parameters():
+            parameter.normal_(std=3.0)
+    made = MusicGenerator(made.model, tokenizer)  # engines keep the weights that they found
+    pieces = made.generate_scores(3, seed=1, max_tokens=60)
+    assert all(len(piece.score) for piece in pieces)
+    again = MusicGenerator(made.model, tokenizer).generate_scores(3, seed=1, max_tokens=60)
+    assert [piece.ids.tolist() for piece in again] == [piece.ids.tolist() for piece in pieces]
 
 
 def test_endless_silence_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,6 +188,45 @@ def test_features() -> None:
     assert (reading.seconds[0], reading.bars[0]) == (pytest.approx(2.05), 1)
 
 
+def test_features_that_name_pitches() -> None:
+    ids = read(
+        "BOS Velocity_3 NoteOn_60 NoteOn_127 TimeShift_5 NoteOff_60 NoteOn_0 TimeShift_9 NoteOff_0 NoteOff_127 "
+        "NoteOn_42 NoteOn_43 TimeShift_1 NoteOff_42 NoteOff_43 EOS"
+    )
+    features, _ = PLAIN.context(ids[None])
+    named = {name: features[0, :, i].tolist() for i, name in enumerate(PLAIN.context_sizes)}
+    assert named["struck_1"] == [0, 0, 61, 128, 128, 128, 1, 1, 1, 1, 43, 44, 44, 44, 44, 44]
+    assert named["struck_2"] == [0, 0, 0, 61, 61, 61, 128, 128, 128, 128, 1, 43, 43, 43, 43, 43]
+    assert named["lowest"] == [0, 0, 61, 61, 61, 128, 1, 1, 128, 0, 43, 43, 43, 44, 0, 0]
+    assert named["highest"] == [0, 0, 61, 128, 128, 128, 128, 128, 128, 0, 43, 44, 44, 44, 0, 0]
+    check_states(PLAIN, [ids])
+    check_context(PLAIN, [ids])
+
+
+def test_every_pitch_is_the_lowest_and_the_highest() -> None:
+    ids = read("BOS Velocity_3 " + " ".join(f"NoteOn_{p} TimeShift_1 NoteOff_{p}" for p in range(128)))
+    features, _ = PLAIN.context(ids[None])
+    assert (features[0, 2::3, 3:][:, [0, 2, 3]] == np.arange(1, 129)[:, None]).all()
+    ids = read("BOS Velocity_3 " + " ".join(f"NoteOn_{p}" for p in range(128)))
+    features, _ = PLAIN.context(ids[None])
+    assert features[0, -1].tolist() == [15, 3, 0, 128, 127, 1, 128]
+
+
+def test_references() -> None:
+    assert list(PLAIN.context_sizes)[3:] == list(PLAIN.zeros)
+    assert PLAIN.references() == {
+        "pitches": 128,
+        "pitch_tokens": [PLAIN.vocabulary["NoteOn_0"], PLAIN.vocabulary["NoteOff_0"]],
+        "references": [(3, 1), (4, 1), (5, 1), (6, 1)],
+    }
+
+
+def test_what_the_grammar_would_not_allow_has_features_all_the_same() -> None:
+    ids = np.random.default_rng(0).integers(0, len(PLAIN.vocabulary), (4, 600))
+    features, _ = PLAIN.context(ids)
+    assert ((features >= 0) & (features < list(PLAIN.context_sizes.values()))).all()
+
+
 def test_nothing() -> None:
     empty = Score(make_notes([], [], []))
     assert PLAIN.encode(empty).tolist() == [1, 2]

@@ -149,6 +149,62 @@ def test_features() -> None:
     assert reading.seconds[0] == pytest.approx((3 + 12 + 12) / 4 / 2)
 
 
+def test_features_that_name_pitches() -> None:
+    remi = Remi(4, tempos=False, velocities=1)
+    told = [  # after some tokens what `last`, `last_low`, `last_high` and `bass` are, as pitches, -1 for none
+        ("BOS Bar TimeSignature_3/4 Position_0 Program_5", (-1, -1, -1, -1)),
+        ("Pitch_60 Duration_1", (60, -1, -1, 60)),
+        ("Pitch_64 Duration_1", (64, -1, -1, 60)),
+        ("Pitch_67 Duration_8", (67, -1, -1, 60)),
+        ("Program_7", (67, -1, -1, 60)),
+        ("Pitch_40 Duration_1", (40, -1, -1, 40)),
+        ("Program_128 Drum_35 Drum_36", (40, -1, -1, 40)),
+        ("Position_2", (40, -1, -1, 40)),  # the drums are still in force, and have none
+        ("Program_7", (40, 40, 40, 40)),
+        ("Pitch_127 Duration_1", (127, 40, 40, 127)),
+        ("Bar", (127, 127, 127, 127)),
+        ("Position_0", (127, 127, 127, 127)),
+        ("Program_5", (127, 60, 67, 127)),
+        ("Pitch_0 Duration_1", (0, 60, 67, 0)),
+        ("Pitch_62 Duration_1", (62, 60, 67, 0)),
+        ("Position_1", (62, 0, 62, 0)),
+        ("Program_6", (62, -1, -1, 0)),
+        ("Pitch_70 Duration_1 EOS", (70, -1, -1, 70)),
+    ]
+    ids = unspell(remi, " ".join(text for text, _ in told))
+    features, _ = remi.context(ids[None])
+    expected = [values for text, values in told for _ in text.split()]
+    assert list(remi.context_sizes)[-4:] == ["last", "last_low", "last_high", "bass"]
+    assert (features[0, :, -4:] - 1).tolist() == [list(values) for values in expected]
+    check_grammar(remi, [ids])
+    check_states(remi, [ids])
+    check_context(remi, [ids])
+
+
+def test_references() -> None:
+    remi = KINDS["usual"]
+    references = remi.references()
+    assert (references["pitches"], references["pitch_tokens"]) == (128, [remi.vocabulary["Pitch_0"]])
+    names = [list(remi.context_sizes)[place] for place, _ in references["references"]]
+    assert names == ["last_high", "last", "last_low", "bass"]
+    assert {zero for _, zero in references["references"]} == {1}
+    assert {remi.context_sizes[name] for name in names} == {129}
+
+
+def test_many_programs(remi: Remi) -> None:
+    walks = random_walks(remi, 9, length=400, batch=3, favour={"Program": 9, "Position": 0.3, "Bar": 0.1, "Drum": 0.1})
+    check_context(remi, walks)
+    check_states(remi, walks, longest=400)
+
+
+def test_what_the_grammar_would_not_allow_has_features_all_the_same() -> None:
+    remi = KINDS["usual"]
+    ids = np.random.default_rng(0).integers(0, len(remi.vocabulary), (4, 600))
+    features, _ = remi.context(ids)
+    named = features[..., -4:]
+    assert ((named >= 0) & (named < 129)).all()
+
+
 def test_durations() -> None:
     table = allowed_durations(12)
     assert table[:48].tolist() == list(range(1, 49))
