@@ -94,7 +94,10 @@ def arguments_of(overrides: list[str], known: dict[str, Any]) -> dict[str, Any]:
     with initialize_config_dir(CONF_DIR, version_base="1.3"):
         model = OmegaConf.to_container(compose("train", overrides).model, resolve=True)
     assert isinstance(model, dict)
-    return {**{name: known[name] for name in ("vocab_size", "context_sizes")}, **model}
+    given = ["vocab_size", "context_sizes"]
+    if model.pop("intervals"):
+        given += [name for name in ("pitches", "pitch_tokens", "references") if name in known]
+    return {**{name: known[name] for name in given}, **model}
 
 
 @torch.no_grad()

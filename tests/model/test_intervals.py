@@ -83,8 +83,8 @@ def test_each_type_of_token_gets_its_own() -> None:
 def make_model(**arguments: Any) -> MusicLSTM:
     torch.manual_seed(0)
     sizes = (PITCHES + 2, 10, PITCHES + 1)
-    given = {"embedding_size": 8, "hidden_size": 16, "pitches": PITCHES, "pitch_tokens": TOKENS} | arguments
-    return MusicLSTM(60, sizes, references=REFERENCES, **given)
+    given: dict[str, Any] = {"embedding_size": 8, "hidden_size": 16, "pitches": PITCHES, "pitch_tokens": TOKENS}
+    return MusicLSTM(60, sizes, references=REFERENCES, **given | arguments)
 
 
 def draw(*shape: int) -> tuple[Tensor, Tensor]:

@@ -99,13 +99,16 @@ class FoldedStep(nn.Module):
             product(matrix, bias, bound) for (matrix, bias), bound in zip(folded.head, bounds, strict=False)
         )
         self.intervals = model.intervals
-        self.by_interval = product(folded.intervals, None, bounds[0]) if folded.intervals is not None else None
+        self.by_interval = None if folded.intervals is None else product(folded.intervals, None, bounds[0])
         self.pitch_tokens = model.arguments.get("pitch_tokens", ())
 
     def forward(self, index: Tensor, state: State) -> tuple[Tensor, State]:
         """Tokens and features, int64 (B, 1 + F), and the state -> logits (B, V) and the next state."""
-        starts = None if self.intervals is None else self.intervals.starts(index[:, 1:])
-        rows = self.inputs(index if starts is None else torch.cat((index, self.intervals.between(starts)), 1))
+        intervals, by_interval = self.intervals, self.by_interval
+        if intervals is not None:
+            starts = intervals.starts(index[:, 1:])
+            index = torch.cat((index, intervals.between(starts)), 1)
+        rows = self.inputs(index)
         outputs: list[Tensor] = []
         after: list[CellState] = []
         for layer, product in enumerate(self.products):
@@ -118,8 +121,8 @@ class FoldedStep(nn.Module):
         logits = joined
         for product in self.head:
             logits = product(logits)
-        if starts is not None:
-            logits = add_by_pitch(logits, self.intervals.placed(self.by_interval(joined), starts), self.pitch_tokens)
+        if intervals is not None and by_interval is not None:
+            logits = add_by_pitch(logits, intervals.placed(by_interval(joined), starts), self.pitch_tokens)
         return logits, tuple(after)
 
 
