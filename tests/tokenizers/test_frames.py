@@ -67,19 +67,27 @@ def check_reading(frames: Frames, ids: np.ndarray) -> None:
             assert reading.bars[0] == (lines <= step).sum() - 1 - (score.first_bar > 0)
 
 
-def check_next(frames: Frames, ids: np.ndarray) -> None:
-    """The feature `next`, worked out token by token."""
+def check_pitches(frames: Frames, ids: np.ndarray) -> None:
+    """The features that name pitches, worked out token by token."""
     features, _ = frames.context(ids[None])
+    named = dict(zip(frames.context_sizes, features[0].T.tolist(), strict=True))
     before: set[int] = set()
     present: set[int] = set()
-    for token, told in zip(spell(frames, ids), features[0, :, 2].tolist(), strict=True):
+    for i, token in enumerate(spell(frames, ids)):
         kind, _, value = token.partition("_")
         if kind == "Frame":
             before, present = present, set()
         elif kind == "Pitch":
             present.add(int(value))
-        coming = [pitch for pitch in before if kind != "Pitch" or pitch > int(value)]
-        assert told == min(coming, default=-1) + 1
+        last = int(value) if kind == "Pitch" else -1
+        expected = {
+            "next": min((pitch for pitch in before if pitch > last), default=-1),
+            "last": last,
+            "low": min(present, default=-1),
+            "low_before": min(before, default=-1),
+            "high_before": max(before, default=-1),
+        }
+        assert {name: named[name][i] - 1 for name in expected} == expected
 
 
 @pytest.mark.parametrize(
@@ -90,7 +98,7 @@ def test_walks(frames: Frames, favour: dict[str, float]) -> None:
     for ids in walks:
         check_walk(frames, ids)
         check_reading(frames, ids)
-        check_next(frames, ids)
+        check_pitches(frames, ids)
     check_context(frames, walks)
     check_states(frames, walks)
 
@@ -147,7 +155,7 @@ def test_real_files(collection: str, data_folder: Path) -> None:
         score = read_midi(path)
         assert PLAIN.admits(score) is None
         sequences.append(check_round_trip(PLAIN, score))
-        check_next(PLAIN, sequences[-1][:2000])
+        check_pitches(PLAIN, sequences[-1][:2000])
     check_grammar(PLAIN, [ids[:300] for ids in sequences])
     check_context(PLAIN, [ids[:3000] for ids in sequences])
     check_states(PLAIN, sequences)
