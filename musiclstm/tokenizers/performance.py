@@ -33,7 +33,7 @@ WORDS = 3
 class PerformanceReading(Reading):
     """Also the steps gone by, the notes sounding, the present velocity (0 none), the step of the last NoteOn, the
     pitches plus one of the last and the one before it (0 none), each (B,), and the pitches sounding as bits
-    (`WORDS`, B)."""
+    (B, `WORDS`)."""
 
     step: np.ndarray
     sounding: np.ndarray
@@ -177,7 +177,7 @@ class Performance(Tokenizer):
         ids = np.asarray(ids, np.int64)
         if reading is None:
             zero = np.zeros(len(ids), np.int64)
-            words = np.zeros((WORDS, len(ids)), np.int64)
+            words = np.zeros((len(ids), WORDS), np.int64)
             reading = PerformanceReading(zero * 0.0, zero, zero, zero, zero, zero - GAPS[-1], zero, zero, words)
         assert isinstance(reading, PerformanceReading)
         step = reading.step[:, None] + np.cumsum(self._lasting(ids), axis=1)  # (B, T)
@@ -204,7 +204,7 @@ class Performance(Tokenizer):
             struck[:, -1],
             latest[:, -1],
             former[:, -1],
-            words[..., -1],
+            words[..., -1].T,
         )
 
     def grammar(self) -> PerformanceGrammar:
@@ -223,13 +223,13 @@ def _words(pitch: np.ndarray, changes: np.ndarray, initial: np.ndarray) -> np.nd
     """The pitches that sound after each token, as bits: int64, (WORDS, B, T).
 
     A pitch (B, T) begins or ends where `changes`, by turns: so it is where it begins only when it is silent and ends
-    only when it sounds. `initial` (WORDS, B) sound at first.
+    only when it sounds. `initial` (B, WORDS) sound at first.
     """
     first = np.arange(WORDS)[:, None, None] * WORD
     place = pitch - first
     here = changes & (place >= 0) & (place < WORD)
     bits = here.astype(np.int64) << np.where(here, place, 0)
-    bits[..., 0] ^= initial
+    bits[..., 0] ^= initial.T
     return np.bitwise_xor.accumulate(bits, axis=-1)
 
 

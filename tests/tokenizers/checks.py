@@ -183,7 +183,8 @@ def check_context(tokenizer: Tokenizer, sequences: Sequence[np.ndarray], seed: i
     sizes = np.array(list(tokenizer.context_sizes.values()))
     shortest = min(len(ids) for ids in sequences)
     batch = np.stack([ids[:shortest] for ids in sequences])
-    together, _ = tokenizer.context(batch)
+    together, reading_together = tokenizer.context(batch)
+    assert all(len(part) == len(batch) for part in arrays(tuple(vars(reading_together).values())))  # a row each
     assert together.shape == (*batch.shape, len(sizes))
     assert together.dtype == np.int64
     for ids, row in zip(sequences, together, strict=True):
