@@ -37,6 +37,7 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> Result:
     from musiclstm import __version__
     from musiclstm.data.augmentation import Augmentation, pitch_range
     from musiclstm.data.datamodule import MusicData
+    from musiclstm.generation.lengths import Lengths
     from musiclstm.model.music_lstm import MusicLSTM
     from musiclstm.training.resume import seed_everything
     from musiclstm.training.run import fit
@@ -89,6 +90,7 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> Result:
             "trained_on": cfg.data.path or cfg.data.corpus,
             "store": str(store.folder),
             "pieces": len(data.train_pieces),
+            "bars": Lengths.of(tokenizer, [tokenizer.encode(score) for score in sample if not tokenizer.admits(score)]),
             "seed": cfg.seed,
             "overrides": overrides,
             "command": command_line(overrides),

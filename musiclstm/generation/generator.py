@@ -14,6 +14,7 @@ from musiclstm.generation.controls.fixed import in_meters_of
 from musiclstm.generation.engines import Engine, make_engine
 from musiclstm.generation.infill import InfillJob, check_controls, parse_bars
 from musiclstm.generation.job import Generated, Job
+from musiclstm.generation.lengths import Lengths
 from musiclstm.generation.limits import Limits
 from musiclstm.generation.player import Player, met
 from musiclstm.generation.prompt import Prompt, PromptSource, keeps_seconds, read_prompt, whole_prompt
@@ -145,7 +146,8 @@ class MusicGenerator:
             particles = PARTICLES if infill is not None or not set(WANT_PARTICLES).isdisjoint(controls.asked()) else 1
         if state is not None and prompt is not None:
             raise UserError("state= and prompt= exclude each other: a state holds what it was read from")
-        player = self._player(plan, endless)
+        free = prompt is None and state is None and (not plan or plan.bars is None) and controls.get("notes") is None
+        player = self._player(plan, endless, self.lengths if free else None)
         if infill is not None:
             for name, value in (("prompt_bars", prompt_bars), ("prompt_seconds", prompt_seconds), ("state", state)):
                 if value is not None:
@@ -217,8 +219,14 @@ class MusicGenerator:
         counts: np.ndarray = self.model.token_counts.cpu().numpy()
         return counts
 
-    def _player(self, plan: Plan | None = None, endless: bool = False) -> Player:
-        return Player(self.engine, self.tokenizer, self._counts, plan or None, endless)
+    @property
+    def lengths(self) -> Lengths | None:
+        """How long the pieces were that the model was trained on, where its bundle says so."""
+        bars = self.provenance.get("bars")
+        return None if bars is None else Lengths(*bars)
+
+    def _player(self, plan: Plan | None = None, endless: bool = False, lengths: Lengths | None = None) -> Player:
+        return Player(self.engine, self.tokenizer, self._counts, plan or None, endless, lengths)
 
     def _opening_of(self, state: MusicState) -> Opening:
         if state.fingerprint != self.fingerprint:

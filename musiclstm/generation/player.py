@@ -10,6 +10,7 @@ import torch
 
 from musiclstm.generation.controls import Plan
 from musiclstm.generation.engines import Engine
+from musiclstm.generation.lengths import Lengths
 from musiclstm.generation.meters import Sayable
 from musiclstm.model.stack import State, put_state, select_state
 from musiclstm.tokenizers.base import Tokenizer
@@ -76,6 +77,7 @@ class Player:
         model that trained for a minute does not know yet which instruments and meters its collection never has.
         All zeros, of a model that was not trained, let it say anything.
     endless: where a piece ends the next begins, at the next bar line.
+    lengths: how long a piece is that nobody asked a length of.
     """
 
     def __init__(
@@ -85,8 +87,10 @@ class Player:
         counts: np.ndarray,
         plan: Plan | None = None,
         endless: bool = False,
+        lengths: Lengths | None = None,
     ) -> None:
         self.engine, self.tokenizer, self.plan, self.endless = engine, tokenizer, plan, endless
+        self.lengths = lengths
         self.grammar = tokenizer.grammar()
         self._sayable = Sayable(tokenizer)
         self._beginning: Moment | None = None
@@ -123,7 +127,12 @@ class Player:
         lawful = allowed = self.grammar.allowed(grammar)
         if self.plan:
             allowed, bias = self.plan.narrow(grammar, plan, lawful), self.plan.bias(grammar, plan)
-        allowed = self._sayable.narrow(self.grammar.clock(grammar), allowed)
+        clock = self.grammar.clock(grammar)
+        allowed = self._sayable.narrow(clock, allowed)
+        if self.lengths is not None:
+            allowed = self.lengths.narrow(clock, allowed)
+            if (late := self.lengths.bias(clock, allowed.shape[1])) is not None:
+                bias = late if bias is None else bias + late
         if self._met is not None:
             known = allowed & self._met
             some = known.any(axis=1)
