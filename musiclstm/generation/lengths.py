@@ -1,4 +1,4 @@
-"""How long pieces are in the collection that a model was trained on, and that its own are no shorter and not much longer.
+"""How long pieces are in the collection that a model was trained on, and that its own are about as long.
 
 A recurrent model knows well where a phrase ends and less well how many there have been: left to itself, one chorale in
 thirty ends in its second bar and one goes on for a hundred.
