@@ -62,7 +62,7 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> Result:
         max_val_tokens=cfg.data.max_val_tokens,
     )
     settings = plain(cfg.model)
-    references = tokenizer.references() if settings.pop("intervals") else {}
+    references = tokenizer.references() if settings.pop("intervals", False) else {}  # runs from before there were any
     model = MusicLSTM(len(tokenizer.vocabulary), tuple(tokenizer.context_sizes.values()), **settings, **references)
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
@@ -73,6 +73,7 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> Result:
     if cfg.max_minutes and not cfg.fast_dev_run:
         say(f"Training takes {duration(60 * cfg.max_minutes)} (max_minutes={cfg.max_minutes}); Ctrl-C stops it")
     optimizer = plain(cfg.optimizer)
+    lengths = Lengths.of(tokenizer, [tokenizer.encode(score) for score in sample if not tokenizer.admits(score)])
     return fit(
         model,
         data,
@@ -90,7 +91,7 @@ def train(cfg: DictConfig, folder: Path, overrides: list[str]) -> Result:
             "trained_on": cfg.data.path or cfg.data.corpus,
             "store": str(store.folder),
             "pieces": len(data.train_pieces),
-            "bars": Lengths.of(tokenizer, [tokenizer.encode(score) for score in sample if not tokenizer.admits(score)]),
+            "bars": None if lengths is None else list(lengths),
             "seed": cfg.seed,
             "overrides": overrides,
             "command": command_line(overrides),

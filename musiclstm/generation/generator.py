@@ -146,7 +146,8 @@ class MusicGenerator:
             particles = PARTICLES if infill is not None or not set(WANT_PARTICLES).isdisjoint(controls.asked()) else 1
         if state is not None and prompt is not None:
             raise UserError("state= and prompt= exclude each other: a state holds what it was read from")
-        free = prompt is None and state is None and (not plan or plan.bars is None) and controls.get("notes") is None
+        begun = prompt is not None or (state is not None and len(state.ids) > 1)
+        free = not begun and (not plan or plan.bars is None) and controls.get("notes") is None
         player = self._player(plan, endless, self.lengths if free else None)
         if infill is not None:
             for name, value in (("prompt_bars", prompt_bars), ("prompt_seconds", prompt_seconds), ("state", state)):

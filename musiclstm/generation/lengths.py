@@ -37,12 +37,12 @@ class Lengths(NamedTuple):
         return cls(int(low), int(np.ceil(high)))
 
     def narrow(self, clock: Clock, allowed: np.ndarray) -> np.ndarray:
-        """What is `allowed` (bool, (B, V)) without the end where that would be too early."""
-        early = clock.bar < self.shortest
-        if not np.count_nonzero(early & allowed[:, EOS]):
+        """What is `allowed` (bool, (B, V)) without the end where that would be too early and there is anything else."""
+        early = (clock.bar < self.shortest) & allowed[:, EOS]
+        if not np.count_nonzero(early):
             return allowed
         allowed = allowed.copy()
-        allowed[:, EOS] &= ~early
+        allowed[:, EOS] &= ~(early & (allowed.sum(1) > 1))
         return allowed
 
     def bias(self, clock: Clock, size: int) -> np.ndarray | None:

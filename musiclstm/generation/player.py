@@ -129,14 +129,14 @@ class Player:
             allowed, bias = self.plan.narrow(grammar, plan, lawful), self.plan.bias(grammar, plan)
         clock = self.grammar.clock(grammar)
         allowed = self._sayable.narrow(clock, allowed)
-        if self.lengths is not None:
-            allowed = self.lengths.narrow(clock, allowed)
-            if (late := self.lengths.bias(clock, allowed.shape[1])) is not None:
-                bias = late if bias is None else bias + late
         if self._met is not None:
             known = allowed & self._met
             some = known.any(axis=1)
             allowed = known if some.all() else np.where(some[:, None], known, allowed)
+        if self.lengths is not None:
+            allowed = self.lengths.narrow(clock, allowed)
+            if (late := self.lengths.bias(clock, allowed.shape[1])) is not None:
+                bias = late if bias is None else bias + late
         return Options(lawful, allowed, bias)
 
     def follow(self, moment: Moment, tokens: np.ndarray) -> Moment:

@@ -53,12 +53,12 @@ class Intervals(nn.Module):
         # of an unknown pitch is at the end, where nothing is read.
         self.unknown = pitches + 2 * reach
         self.width = self.unknown + self.span
-        self._constants: dict[torch.device, tuple[Tensor, Tensor]] = {}
+        self._constants: dict[torch.device, tuple[Tensor, Tensor, Tensor]] = {}
 
     def starts(self, context: Tensor) -> Tensor:
         """For a context (..., F) the pitch of each reference, `unknown` where it is not known: (..., R)."""
-        zeros, _ = self._on(context.device)
-        pitch = context[..., self.features] - zeros
+        features, zeros, _ = self._on(context.device)
+        pitch = context.index_select(-1, features) - zeros
         return torch.where((pitch >= 0) & (pitch < self.pitches), pitch, self.unknown)
 
     def between(self, starts: Tensor) -> Tensor:
@@ -80,20 +80,21 @@ class Intervals(nn.Module):
 
     def placed(self, logits: Tensor, starts: Tensor) -> Tensor:
         """The logits of all intervals, (..., K * R * span), summed pitch by pitch: (..., K, pitches)."""
-        _, span = self._on(starts.device)
+        *_, span = self._on(starts.device)
         place = (starts.unsqueeze(-1) + span).flatten(-2)  # (..., R * span)
         logits = logits.unflatten(-1, (self.types, -1))
         place = place.unsqueeze(-2).expand_as(logits)  # (..., K, R * span)
         row = logits.new_zeros((*logits.shape[:-1], self.width)).scatter_add(-1, place, logits)
         return row[..., self.reach : self.reach + self.pitches]
 
-    def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """The values that are pitch 0, and a span counted. No buffers: a model is built where there is no memory."""
+    def _on(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        """The references' features, their values that are pitch 0, and a span counted.
+
+        No buffers, as a model is built where there is no memory; and none made anew, as graphs are captured.
+        """
         if device not in self._constants:
-            self._constants[device] = (
-                torch.tensor(self._zeros, device=device),
-                torch.arange(self.span, device=device),
-            )
+            features, zeros = (torch.tensor(numbers, device=device) for numbers in (self.features, self._zeros))
+            self._constants[device] = features, zeros, torch.arange(self.span, device=device)
         return self._constants[device]
 
 

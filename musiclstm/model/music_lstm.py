@@ -99,6 +99,7 @@ class MusicLSTM(nn.Module):
         self.tied_bias = nn.Parameter(torch.zeros(vocab_size)) if tie_output else None
         self.intervals: Intervals | None = None
         if references:
+            _check_references(vocab_size, pitches, pitch_tokens, references, len(context_sizes))
             self.intervals = Intervals(embedding_size, self.stack.output_size, len(pitch_tokens), pitches, references)
         self.register_buffer("token_counts", torch.zeros(vocab_size, dtype=torch.int64))
         self._initialize()
@@ -169,6 +170,21 @@ class MusicLSTM(nn.Module):
         nn.init.normal_(self.head.weight, std=1 / math.sqrt(self.head.in_features * self.embedding.embedding_dim))
         if self.head.bias is not None:
             nn.init.zeros_(self.head.bias)
+
+
+def _check_references(
+    vocab_size: int, pitches: int, pitch_tokens: Sequence[int], references: Sequence[tuple[int, int]], features: int
+) -> None:
+    ends = [*pitch_tokens[1:], vocab_size]
+    fits = [0 <= first <= end - pitches for first, end in zip(pitch_tokens, ends, strict=True)] if pitch_tokens else []
+    if pitches < 1 or not fits or not all(fits):
+        raise UserError(
+            f"pitch_tokens={list(pitch_tokens)} with pitches={pitches} do not fit among {vocab_size} tokens: give the "
+            "first of each type of them, ascending"
+        )
+    for feature, zero in references:
+        if not 0 <= feature < features or zero < 0:
+            raise UserError(f"references has ({feature}, {zero}): give one of {features} context features, from 0")
 
 
 def _check_attention(skip: str, learned_state: bool) -> None:

@@ -40,6 +40,9 @@ def test_the_end_is_not_too_early_and_grows_likelier_late() -> None:
     assert narrowed.sum() == allowed.size - 1
     assert lengths.narrow(at_bars(4, 5, 6), allowed) is allowed
     assert lengths.bias(at_bars(3, 4, 8), 6) is None
+    ends_only = np.zeros((1, 6), bool)
+    ends_only[:, EOS] = True
+    assert lengths.narrow(at_bars(0), ends_only).tolist() == ends_only.tolist()
     bias = lengths.bias(at_bars(3, 9, 11), 6)
     assert bias is not None and bias[:, EOS].tolist() == [0, 1, 3]
     assert not np.delete(bias, EOS, axis=1).any()
@@ -50,6 +53,12 @@ def test_no_piece_ends_early(name: str) -> None:
     eager = of_lengths(favour(make_generator(name), EOS=6, Frame=2, Position=1, Bar=2, TimeShift=3), 3, 5)
     for piece in eager.generate_scores(6, seed=3, max_tokens=3000):
         assert not piece.ended or bars_of(eager, piece.ids) >= 3
+
+
+def test_a_state_of_nothing_is_no_beginning() -> None:
+    eager = of_lengths(favour(make_generator("voices"), EOS=6), 3, 5)
+    (piece,) = eager.generate_scores(1, state=eager.begin(), seed=3)
+    assert bars_of(eager, piece.ids) >= 3
 
 
 def test_a_piece_that_would_go_on_ends() -> None:

@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from musiclstm.errors import UserError
 from musiclstm.model.intervals import Intervals, add_by_pitch
 from musiclstm.model.music_lstm import MusicLSTM
+from musiclstm.tokenizers.voices import Voices
 
 PITCHES, REACH, SIZE, TYPES = 24, 5, 6, 2
 REFERENCES = [(0, 2), (2, 0)]  # of three features the first, of which pitch 0 is value 2, and the last
@@ -84,7 +86,7 @@ def make_model(**arguments: Any) -> MusicLSTM:
     torch.manual_seed(0)
     sizes = (PITCHES + 2, 10, PITCHES + 1)
     given: dict[str, Any] = {"embedding_size": 8, "hidden_size": 16, "pitches": PITCHES, "pitch_tokens": TOKENS}
-    return MusicLSTM(60, sizes, references=REFERENCES, **given | arguments)
+    return MusicLSTM(60, sizes, **{"references": REFERENCES, **given, **arguments})
 
 
 def draw(*shape: int) -> tuple[Tensor, Tensor]:
@@ -124,3 +126,29 @@ def test_every_weight_learns() -> None:
     model(tokens, context)[0].logsumexp(-1).sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None and bool(parameter.grad.abs().sum() > 0), name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"pitch_tokens": []}, "pitch_tokens"),
+        ({"pitch_tokens": [28, 3]}, "ascending"),
+        ({"pitch_tokens": [3, 40]}, "among 60 tokens"),
+        ({"pitches": 10**9}, "pitches=1000000000"),
+        ({"references": [(3, 0)]}, r"references has \(3, 0\): give one of 3 context features"),
+    ],
+)
+def test_what_does_not_fit_is_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        make_model(**arguments)
+
+
+@pytest.mark.parametrize("voices", [1, 4, 16])
+def test_voices_tell_of_every_voice(voices: int) -> None:
+    tokenizer = Voices(voices)
+    given = tokenizer.references()
+    assert len(given["references"]) == 2 + voices * (voices > 1)
+    model = MusicLSTM(len(tokenizer.vocabulary), tuple(tokenizer.context_sizes.values()), **given)
+    assert model.intervals is not None and MusicLSTM(**model.arguments).num_parameters == model.num_parameters
+    told_little = Voices(voices, features=["voice", "position"])
+    assert told_little.references()["references"] == []

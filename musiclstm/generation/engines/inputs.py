@@ -23,7 +23,7 @@ class Inputs(nn.Module):
     """
 
     table: Tensor
-    first: Tensor  # (1 + F,), where the rows of tokens and of each feature begin; intervals count as features here
+    first: Tensor  # (1 + F,), where the rows of tokens and of each feature begin; intervals are features here, the last
     bags: Tensor  # (LARGEST_BATCH,), where the rows to be summed for each row of a batch begin
 
     def __init__(self, model: MusicLSTM, folded: Folded, product: type[Product]) -> None:
