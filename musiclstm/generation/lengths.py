@@ -39,11 +39,7 @@ class Lengths(NamedTuple):
     def narrow(self, clock: Clock, allowed: np.ndarray) -> np.ndarray:
         """What is `allowed` (bool, (B, V)) without the end where that would be too early and there is anything else."""
         early = (clock.bar < self.shortest) & allowed[:, EOS]
-        if not np.count_nonzero(early):
-            return allowed
-        allowed = allowed.copy()
-        allowed[:, EOS] &= ~(early & (allowed.sum(1) > 1))
-        return allowed
+        return without_end(allowed, early) if np.count_nonzero(early) else allowed
 
     def bias(self, clock: Clock, size: int) -> np.ndarray | None:
         """What is to be added to logits (B, size); None where that is nothing."""
@@ -53,3 +49,10 @@ class Lengths(NamedTuple):
         bias = np.zeros((len(late), size), np.float32)
         bias[:, EOS] = PER_BAR * np.maximum(late, 0)
         return bias
+
+
+def without_end(allowed: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """`allowed` (B, V) without EOS in some rows ((B,) bool), where anything else is left."""
+    others = allowed.copy()
+    others[rows, EOS] = False
+    return np.where(others.any(axis=1, keepdims=True), others, allowed)

@@ -10,6 +10,7 @@ import numpy as np
 from musiclstm.errors import UserError
 from musiclstm.generation.history import ROW, STAYS, Mark, Past
 from musiclstm.generation.joining import pieces_of
+from musiclstm.generation.lengths import without_end
 from musiclstm.generation.limits import Limits
 from musiclstm.generation.particles import Particles
 from musiclstm.generation.player import Moment, Player, put, take
@@ -198,12 +199,12 @@ class Writing:
         row = self._row if whole else self._row.take(rows)
         lawful, allowed, bias = player.options(self._part)
         if self._stop is not None:
-            allowed = _without_end(allowed, np.ones(len(rows), bool))
+            allowed = without_end(allowed, np.ones(len(rows), bool))
         opened = self._tape.lengths.take(rows) < self._opening.drawn if self._opening.drawn else None
         if np.count_nonzero(asked := allowed[:, EOS] & row["silent"]):
             self._listen(rows[asked if opened is None else asked & ~opened])
             row["silent"] = self._row["silent"][rows]
-            allowed = _without_end(allowed, asked & (row["silent"] if opened is None else row["silent"] | opened))
+            allowed = without_end(allowed, asked & (row["silent"] if opened is None else row["silent"] | opened))
         if player.plan and not (possible := allowed.any(axis=1)).all():
             for i in np.flatnonzero(~possible).tolist():
                 if self._particles is None:
@@ -388,10 +389,3 @@ class Writing:
             self._past[row].remarks,
             *self.moment(row),
         )
-
-
-def _without_end(allowed: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """`allowed` (B, V) without EOS in some rows ((B,) bool), where anything else is left."""
-    others = allowed.copy()
-    others[rows, EOS] = False
-    return np.where(others.any(axis=1, keepdims=True), others, allowed)

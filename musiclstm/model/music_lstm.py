@@ -176,7 +176,7 @@ def _check_references(
     vocab_size: int, pitches: int, pitch_tokens: Sequence[int], references: Sequence[tuple[int, int]], features: int
 ) -> None:
     ends = [*pitch_tokens[1:], vocab_size]
-    fits = [0 <= first <= end - pitches for first, end in zip(pitch_tokens, ends, strict=True)] if pitch_tokens else []
+    fits = [0 <= first <= end - pitches for first, end in zip(pitch_tokens, ends, strict=False)]
     if pitches < 1 or not fits or not all(fits):
         raise UserError(
             f"pitch_tokens={list(pitch_tokens)} with pitches={pitches} do not fit among {vocab_size} tokens: give the "

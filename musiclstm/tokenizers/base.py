@@ -139,6 +139,11 @@ class Features:
         return features if self._columns is None else features[..., self._columns]
 
 
+def delayed(values: np.ndarray, initial: np.ndarray) -> np.ndarray:
+    """`values` (B, T) one place later, after `initial` (B,)."""
+    return np.concatenate([initial[:, None], values[:, :-1]], axis=1)
+
+
 def carry_forward(values: np.ndarray, valid: np.ndarray, initial: np.ndarray) -> np.ndarray:
     """At each place of (B, T) the latest of `values` where `valid`; before the first, `initial` ((B,))."""
     index = np.where(valid, np.arange(valid.shape[1]), -1)

@@ -10,7 +10,7 @@ import numpy as np
 
 from musiclstm.errors import UserError
 from musiclstm.score import DRUMS, NOTE, Score, cut_overlaps, extend_by_pedal, make_notes
-from musiclstm.tokenizers.base import Reading, Tokenizer, carry_forward
+from musiclstm.tokenizers.base import Reading, Tokenizer, carry_forward, delayed
 from musiclstm.tokenizers.fitting import commonest_program
 from musiclstm.tokenizers.performance_grammar import (
     BAR,
@@ -187,7 +187,7 @@ class Performance(Tokenizer):
         struck = carry_forward(step, on, reading.struck)
         gap = np.searchsorted(GAPS, step - struck, "right")
         latest = carry_forward(ids - self.note_on + 1, on, reading.latest)
-        before = np.concatenate([reading.latest[:, None], latest[:, :-1]], axis=1)
+        before = delayed(latest, reading.latest)
         former = carry_forward(before, on, reading.former)
         words = _words((ids - self.note_on) % PITCHES, on | off, reading.words)
         lowest, highest = _outermost(words)

@@ -10,7 +10,7 @@ import numpy as np
 from musiclstm.errors import UserError
 from musiclstm.score import DRUMS, METER, TEMPO, Score, make_notes
 from musiclstm.tokenizers import remi_tables as tables
-from musiclstm.tokenizers.base import Reading, Tokenizer, carry_forward
+from musiclstm.tokenizers.base import Reading, Tokenizer, carry_forward, delayed
 from musiclstm.tokenizers.fitting import FASTEST, SLOWEST, usual_tempo
 from musiclstm.tokenizers.grid import nearest_step, quantise_meters, steps_of
 from musiclstm.tokenizers.metre import MOST_BARS, Metre, bars_so_far
@@ -226,7 +226,7 @@ class Remi(Tokenizer):
         if said.any():
             microseconds = tables.MICROSECONDS[np.where(said, ids - first("Tempo"), 0)]
             rate = carry_forward(microseconds, said, reading.microseconds)
-        before = np.concatenate([reading.microseconds[:, None], rate[:, :-1]], axis=1)
+        before = delayed(rate, reading.microseconds)
         spans = np.diff(clock.step, axis=1, prepend=reading.step[:, None])
         seconds = reading.seconds + (spans * before).sum(1) / (1e6 * self.steps_per_quarter)
         return features, RemiReading(

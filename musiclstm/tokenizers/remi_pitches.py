@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from musiclstm.score import DRUMS
-from musiclstm.tokenizers.base import carry_forward
+from musiclstm.tokenizers.base import carry_forward, delayed
 from musiclstm.tokenizers.grammar import ZERO, row_starts
 from musiclstm.tokenizers.vocabulary import Vocabulary
 
@@ -53,7 +53,7 @@ def read_pitches(
     last = carry_forward(pitch, pitched, reading.last)
     # A chord is what one program begins at one step. It ascends, and stands in one place.
     chord = carry_forward(step * (PROGRAMS + 1) + program, pitched, reading.chord)
-    before = _delayed(chord, reading.chord)
+    before = delayed(chord, reading.chord)
     begins = chord != before
     lowest = carry_forward(pitch, begins, _own(reading.extents, reading.chord % (PROGRAMS + 1)) >> SHIFT)
     later = chord // (PROGRAMS + 1) != before // (PROGRAMS + 1)
@@ -102,11 +102,6 @@ def _lowest_since(values: np.ndarray, begins: np.ndarray, initial: np.ndarray) -
     values = values - lowered
     values[:, 0] = np.where(begins[:, 0], values[:, 0], np.minimum(values[:, 0], initial))
     return np.minimum.accumulate(values, axis=1) + lowered
-
-
-def _delayed(values: np.ndarray, initial: np.ndarray) -> np.ndarray:
-    """`values` (B, T) one place later, after `initial` (B,)."""
-    return np.concatenate([initial[:, None], values[:, :-1]], axis=1)
 
 
 def _own(table: np.ndarray, column: np.ndarray) -> np.ndarray:

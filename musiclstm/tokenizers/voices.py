@@ -11,7 +11,7 @@ import numpy as np
 
 from musiclstm.errors import UserError
 from musiclstm.score import DRUMS, TEMPO, Score, make_notes
-from musiclstm.tokenizers.base import Features, Reading, Tokenizer, carry_forward
+from musiclstm.tokenizers.base import Features, Reading, Tokenizer, carry_forward, delayed
 from musiclstm.tokenizers.fitting import FASTEST, SLOWEST, usual_tempo
 from musiclstm.tokenizers.grid import nearest_step, quantise_meters, steps_of
 from musiclstm.tokenizers.metre import MOST_BARS, BarReading, Metre, bars_so_far, read_bars
@@ -215,7 +215,7 @@ class Voices(Tokenizer):
         for v in range(num_voices):
             mine = begins & (said_by == v)
             latest = carry_forward(value, mine, reading.last[:, v])
-            before = np.concatenate([reading.last[:, v, None], latest[:, :-1]], axis=1)
+            before = delayed(latest, reading.last[:, v])
             fresh = mine & ~((value == REST) & (before == REST))  # a Rest after a Rest is the same one
             lasts.append(latest)
             sinces.append(carry_forward(said_at, fresh, reading.since[:, v]))
