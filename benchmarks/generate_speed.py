@@ -1,10 +1,10 @@
 """Time per token and per note of the step engines, against plain loops, the floor of the machine, and Notochord.
 
-    python benchmarks/generate.py speed [--checkpoint MODEL] [--data STORE] [--notochord PYTHON]
+    python benchmarks/generate.py speed [--checkpoint MODEL] [--data STORE] [--notochord PYTHON] [--device cuda]
 
 Without a checkpoint the model is a Graves stack of 3 x 512 with random weights over the performance tokenizer. What is
 compared runs in turn, some steps each, in one process, and ratios are medians over the rounds: other work on the
-machine then meets all alike.
+machine then meets all alike. With --device cuda only the batches on a GPU are timed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from musiclstm.data.store import NoteStore
 from musiclstm.errors import UserError
-from musiclstm.generation import MusicGenerator, load
+from musiclstm.generation import DEVICES, MusicGenerator, load
 from musiclstm.generation.engines import Engine, compare, make_engine
 from musiclstm.generation.engines.products import FloatProduct, Int8Product, Product
 from musiclstm.generation.engines.stepping import FoldedStep
@@ -34,6 +34,7 @@ from musiclstm.model.music_lstm import MusicLSTM
 from musiclstm.tokenizers import from_dict
 
 BATCH = 64
+GPU_BATCHES = (64, 256, 1024, 4096)
 BURST = 8  # steps of each part of a batch, without waiting for the others
 CONSTRAINTS: dict[str, Any] = {"key": "C major", "pitch_range": "C2-C7", "polyphony": 12, "density": "1-64"}
 Step = Callable[[], None]
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--checkpoint", help="a bundle, or the folder of a run; without it, random weights")
     parser.add_argument("--data", type=Path, help="the store that it was trained on: also print nats per note")
     parser.add_argument("--notochord", metavar="PYTHON", help="an interpreter that has the package notochord")
+    parser.add_argument("--device", choices=DEVICES, default="cpu")
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--steps", type=int, default=100, help="in each round")
     for name, value in (("hidden", 512), ("layers", 3), ("embedding", 512)):
@@ -53,14 +55,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--data is for a trained model: give its --checkpoint")
     torch.set_num_threads(1)
     if options.checkpoint is not None:
-        generator = load(options.checkpoint)
+        generator = load(options.checkpoint, device=options.device)
     else:
-        generator = _untrained(options.embedding, options.hidden, options.layers)
+        generator = _untrained(options.embedding, options.hidden, options.layers, options.device)
     model = generator.model
     print(
         f"{model.num_parameters:,} parameters, {model.arguments['num_layers']} x {model.arguments['hidden_size']}, "
         f"{generator.tokenizer.describe()}; torch {torch.__version__}"
     )
+    if options.device == "cuda":
+        _on_gpu(generator, options.rounds, options.steps)
+        return
     engines = dict(_engines(model))
     per_token = _single(generator, engines, options.rounds, options.steps)
     _batched(generator, engines, options.rounds, max(10, options.steps // 5))
@@ -69,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _per_note(generator, per_token, options.notochord, options.data)
 
 
-def _untrained(embedding: int, hidden: int, layers: int) -> MusicGenerator:
+def _untrained(embedding: int, hidden: int, layers: int, device: str = "cpu") -> MusicGenerator:
     tokenizer = from_dict({"name": "performance", "arguments": {}})
     torch.manual_seed(0)
     model = MusicLSTM(
@@ -78,8 +83,9 @@ def _untrained(embedding: int, hidden: int, layers: int) -> MusicGenerator:
         embedding_size=embedding,
         hidden_size=hidden,
         num_layers=layers,
+        **tokenizer.references(),
     )
-    return MusicGenerator(model, tokenizer)
+    return MusicGenerator(model.to(device), tokenizer)
 
 
 def _engines(model: MusicLSTM) -> Iterator[tuple[str, Engine]]:
@@ -243,6 +249,30 @@ def _batched(generator: MusicGenerator, engines: dict[str, Engine], rounds: int,
     print(f"{'':26}{'tokens/s':>10}{'it / nn.LSTM':>14}")
     for name, own in times.items():
         print(f"{name:26}{BATCH / np.median(own):10,.0f}{_ratio(base, own):14.1f}")
+
+
+def _on_gpu(generator: MusicGenerator, rounds: int, steps: int) -> None:
+    """Many rows on a GPU: the step alone, and whole tokens by one thread and by as many as `generate` takes."""
+    engine = make_engine(generator.model, "cuda")
+    print(f"engine cuda: {compare(engine, generator.model)}")
+    print(f"\n{torch.cuda.get_device_name()}, tokens a second ({rounds} rounds of {steps} steps)")
+    print(f"{'rows':>6}{'engine':>12}{'whole':>12}{'threads':>9}{'whole':>12}{'constrained':>13}")
+    for batch in GPU_BATCHES:
+        torch.set_num_threads(os.cpu_count() or 1)
+        parts = generator.engine.writers(batch)
+        step = _take_turns({"step": _stepping(engine, generator.model, batch)}, rounds, steps)["step"]
+        whole = [
+            _whole(generator, batch),
+            _whole(generator, batch, parts),
+            _whole(generator, batch, parts, **CONSTRAINTS),
+        ]
+        bursts = (1, *2 * (BURST if parts > 1 else 1,))
+        times = _take_turns({str(i): each for i, each in enumerate(whole)}, rounds, max(1, steps // BURST))
+        one, more, constrained = (batch * n / np.median(own) for n, own in zip(bursts, times.values(), strict=True))
+        print(
+            f"{batch:6}{batch / np.median(step):12,.0f}{one:12,.0f}{parts:9}{more:12,.0f}{constrained:13,.0f}",
+            flush=True,
+        )
 
 
 def _take_turns(timed: dict[str, Step], rounds: int, steps: int) -> dict[str, np.ndarray]:

@@ -28,6 +28,7 @@ from torch import nn
 
 from musiclstm.data.augmentation import Augmentation
 from musiclstm.data.datamodule import MusicData
+from musiclstm.data.lanes import Lanes
 from musiclstm.model.music_lstm import MusicLSTM
 from musiclstm.score import Score, make_notes
 from musiclstm.tokenizers.voices import Voices
@@ -110,6 +111,7 @@ def ours(
 
     def timed() -> object:
         lanes_ = stream()
+        assert isinstance(lanes_, Lanes)  # as it is on the CPU
         plain = lanes_._next
 
         def clocked() -> object:

@@ -39,7 +39,7 @@ def main(cfg: DictConfig) -> None:
     from musiclstm.evaluation.reading import read_pieces
     from musiclstm.generation import load, outputs_folder
 
-    generator = load(cfg.checkpoint)
+    generator = load(cfg.checkpoint, device=cfg.device)
     folder = Path(cfg.output) if cfg.output else new_folder(outputs_folder() / "evaluated")
     if (folder / FILE).exists() and cfg.overwrite is not True:
         raise UserError(f"output={folder} already has {FILE}: give another folder, or overwrite=true")

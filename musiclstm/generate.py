@@ -33,7 +33,7 @@ def main(cfg: DictConfig) -> None:
     from musiclstm.rendering.outputs import read_formats
 
     formats = read_formats(cfg.format)
-    generator = load(cfg.checkpoint, engine=cfg.engine)
+    generator = load(cfg.checkpoint, engine=cfg.engine, device=cfg.device)
     folder = Path(cfg.output) if cfg.output else new_folder(outputs_folder() / "generated")
     settings: Any = OmegaConf.to_container(cfg)
     job = generator.prepare(cfg.n, **{name: settings[name] for name in (*OPTIONS, *CONTROLS)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import lightning as L
 import numpy as np
 
 from musiclstm.console import say
+from musiclstm.data.ahead import Ahead
 from musiclstm.data.augmentation import Augmentation
 from musiclstm.data.lanes import Encoded, Lanes, WholePieces
 from musiclstm.errors import UserError
@@ -117,7 +119,7 @@ class MusicData(L.LightningDataModule):
         ids = self.tokenizer.encode(score if random is None else self.augmentation(score, random))
         return Encoded(ids, self.tokenizer.context(ids[None])[0][0])
 
-    def train_dataloader(self) -> Lanes:
+    def train_dataloader(self) -> Lanes | Ahead:
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         lanes = Lanes(
             self.encode,
@@ -130,7 +132,9 @@ class MusicData(L.LightningDataModule):
         )
         if self.position is not None:
             lanes.seek(self.position)
-        return lanes
+        # On the CPU another process would take from this one what it gives. Where none can be forked it goes without.
+        on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        return Ahead(lanes) if on_gpu and "fork" in multiprocessing.get_all_start_methods() else lanes
 
     def val_dataloader(self) -> WholePieces:
         """This process's share of the validation pieces."""

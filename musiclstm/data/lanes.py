@@ -33,6 +33,7 @@ class Window(NamedTuple):
     targets: torch.Tensor  # (B, T) int64, IGNORE where nothing follows
     context: torch.Tensor  # (B, T, F) int64
     reset: torch.Tensor  # (B, S) bool
+    scored: int  # targets that are not IGNORE
     position: dict[str, Any]  # where the lanes stand after this window: `Lanes.seek` takes it
 
 
@@ -172,4 +173,4 @@ def _window(
     tokens: np.ndarray, targets: np.ndarray, context: np.ndarray, reset: np.ndarray, position: dict[str, Any]
 ) -> Window:
     tensors = [torch.from_numpy(array) for array in (tokens, targets, context, reset)]
-    return Window(tensors[0], tensors[1], tensors[2], tensors[3], position)
+    return Window(tensors[0], tensors[1], tensors[2], tensors[3], int((targets != IGNORE).sum()), position)

@@ -21,6 +21,9 @@ from musiclstm.training.schedule import warmup_cosine
 if TYPE_CHECKING:
     from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
+OF_TOKENIZER = ("vocab_size", "context_sizes", "pitches", "pitch_tokens", "references")
+"""The arguments of a model that follow from its tokenizer."""
+
 
 class MusicTraining(L.LightningModule):
     """Cross-entropy on the next token, with the state carried from window to window of a lane.
@@ -80,11 +83,12 @@ class MusicTraining(L.LightningModule):
 
     def training_step(self, batch: Window, batch_idx: int) -> torch.Tensor:
         logits, state = self._forward(batch.tokens, batch.context, self.state, batch.reset)
-        loss = F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORE)
+        targets = batch.targets.flatten()
+        loss = F.cross_entropy(logits.flatten(0, 1), targets, ignore_index=IGNORE)
         self.state, self.position = detach_state(state), batch.position
-        seen = batch.targets[batch.targets != IGNORE]
-        self.model.token_counts += torch.bincount(seen, minlength=len(self.model.token_counts))
-        self.tokens_seen += len(seen) * self.trainer.world_size
+        # No call here makes the program wait for a GPU, as picking those scored or torch.bincount would.
+        self.model.token_counts.scatter_add_(0, targets, (targets != IGNORE).to(self.model.token_counts.dtype))
+        self.tokens_seen += batch.scored * self.trainer.world_size
         self.log("train/loss", loss)
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
         return loss
@@ -93,6 +97,22 @@ class MusicTraining(L.LightningModule):
         # Here and not in a batch-end hook: those come after the one in which a checkpoint may be written.
         super().optimizer_step(*args, **kwargs)
         self.average.update_parameters(self.model)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # Before the weights are put in, where what does not fit would be said in shapes.
+        wrote = checkpoint.get("hyper_parameters", {})
+        if not wrote.keys() >= {"model", "provenance"}:
+            raise UserError("ckpt_path is a checkpoint that musiclstm.train did not write")
+        for name in sorted((wrote["model"].keys() | self.model.arguments.keys()) - {"dropout"}):
+            old, new = wrote["model"].get(name), self.model.arguments.get(name)
+            if name in OF_TOKENIZER and old != new:
+                version = wrote["provenance"].get("version", "of then")
+                raise UserError(
+                    f"the checkpoint is of a run in which {self.tokenizer.name} had another vocabulary or other "
+                    f"features: go on with musiclstm {version} and its data, or train anew"
+                )
+            if old != new:
+                raise UserError(f"model.{name}={new} cannot be changed with ckpt_path: the run began with {old}")
 
     def on_validation_epoch_start(self) -> None:
         self._val_state = None

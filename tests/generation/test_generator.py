@@ -252,6 +252,14 @@ def test_load_takes_the_newest_bundle(tmp_path: Path, monkeypatch: pytest.Monkey
     assert load().path == old
 
 
+def test_load_refuses_devices_that_are_not_there() -> None:
+    with pytest.raises(UserError, match="device='tpu' is unknown: choose one of cpu, cuda"):
+        load(DEFAULT, device="tpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match=r"device=cuda is not possible here .* give device=cpu"):
+            load(DEFAULT, device="cuda")
+
+
 def test_load_refuses_what_is_no_model(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no model at all")
     with pytest.raises(UserError, match=r"notes\.txt"):

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from musiclstm.errors import UserError
+from musiclstm.tokenizers.voices import Voices
 from musiclstm.training.keep import BUNDLE
 from musiclstm.training.metrics import read_metrics
 from tests.training.fitting import small_fit, weights
@@ -63,6 +64,17 @@ def test_resuming_from_any_step_ends_the_same(straight: Path, tmp_path: Path, ev
     small_fit(tmp_path, every=every, ckpt_path=tmp_path / "last.ckpt")
     assert same(straight / "last.ckpt", tmp_path / "last.ckpt")
     assert read_metrics(straight / "metrics.csv") == read_metrics(tmp_path / "metrics.csv")
+
+
+def test_a_model_of_other_shape_does_not_go_on(straight: Path, tmp_path: Path) -> None:
+    for arguments, reason in (
+        ({"hidden_size": 24}, r"model\.hidden_size=24 cannot be changed with ckpt_path: the run began with \d+"),
+        (Voices().references(), "another vocabulary or other features: go on with musiclstm"),
+    ):
+        with pytest.raises(UserError, match=reason):
+            small_fit(tmp_path, ckpt_path=straight / "last.ckpt", model_arguments=arguments)
+    longer = small_fit(tmp_path, steps=13, ckpt_path=straight / "last.ckpt", model_arguments={"dropout": 0.5})
+    assert longer.steps == 13  # dropout has no shape
 
 
 def test_a_memory_is_resumed_as_any_state(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -12,13 +13,14 @@ from musiclstm.generation.engines.base import ModelEngine
 from musiclstm.model.music_lstm import MusicLSTM
 from musiclstm.model.stack import State
 
+WRITERS, ROWS = 4, 1024  # at most so many threads write, each at least so many rows: with fewer, one was as quick
 WARM_UP = 3  # steps before a capture, in which libraries choose their kernels and allocate what they keep
 
 
 class GraphEngine(ModelEngine):
     """Replays graphs of `MusicLSTM.step`, one for each power of two that a batch is filled up to.
 
-    It was written without a GPU at hand: only its logic has been run, on the CPU, with a stand-in for the capture.
+    Several threads may step at once: one after the other they have the GPU, while the others draw their tokens.
     """
 
     name = "cuda"
@@ -26,13 +28,18 @@ class GraphEngine(ModelEngine):
     def __init__(self, model: MusicLSTM) -> None:
         super().__init__(model)
         self._graphs: dict[int, StepGraph] = {}
+        self._one_at_a_time = threading.Lock()
+
+    def writers(self, batch: int) -> int:
+        return max(1, min(torch.get_num_threads(), WRITERS, batch // ROWS))
 
     @torch.no_grad()
     def step(self, tokens: np.ndarray, features: np.ndarray, state: State) -> tuple[np.ndarray, State]:
         size = 1 << (len(tokens) - 1).bit_length()
-        if size not in self._graphs:
-            self._graphs[size] = StepGraph(self.model, size)
-        return self._graphs[size].step(tokens, features, state)
+        with self._one_at_a_time:
+            if size not in self._graphs:
+                self._graphs[size] = StepGraph(self.model, size)
+            return self._graphs[size].step(tokens, features, state)
 
 
 class StepGraph:

@@ -152,3 +152,15 @@ def test_the_logic_of_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
         run(engine, tokens, features)
         assert all(map(torch.equal, kept, [part for parts in state for part in parts]))
     assert sorted(engine._graphs) == [1, 4, 8]
+
+
+def test_on_a_gpu_several_threads_write_only_very_many_rows() -> None:
+    engine = GraphEngine(make_model())
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(16)
+        assert [engine.writers(batch) for batch in (1, 64, 2047, 2048, 4096, 1 << 20)] == [1, 1, 1, 2, 4, 4]
+        torch.set_num_threads(2)
+        assert engine.writers(4096) == 2
+    finally:
+        torch.set_num_threads(threads)
