@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -13,10 +13,12 @@ from musiclstm.score import DRUMS, NOTE, Score, cut_overlaps, extend_by_pedal, m
 from musiclstm.tokenizers.base import Reading, Tokenizer, carry_forward, delayed
 from musiclstm.tokenizers.fitting import commonest_program
 from musiclstm.tokenizers.performance_grammar import (
+    AGES,
     BAR,
     GAPS,
     MOST_SOUNDING,
     PITCHES,
+    SILENT,
     STEPS_PER_SECOND,
     PerformanceGrammar,
 )
@@ -32,8 +34,8 @@ WORDS = 3
 @dataclass
 class PerformanceReading(Reading):
     """Also the steps gone by, the notes sounding, the present velocity (0 none), the step of the last NoteOn, the
-    pitches plus one of the last and the one before it (0 none), each (B,), and the pitches sounding as bits
-    (B, `WORDS`)."""
+    pitches plus one of the last and the one before it (0 none), each (B,), the pitches sounding as bits (B, `WORDS`),
+    and the step at which each began, `SILENT` for the others (B, 128)."""
 
     step: np.ndarray
     sounding: np.ndarray
@@ -42,6 +44,7 @@ class PerformanceReading(Reading):
     latest: np.ndarray
     former: np.ndarray
     words: np.ndarray
+    since: np.ndarray
 
 
 class Performance(Tokenizer):
@@ -55,7 +58,10 @@ class Performance(Tokenizer):
 
     name = "performance"
     pitch_types = ("NoteOn", "NoteOff")
-    zeros: ClassVar = {"struck_1": 1, "struck_2": 1, "lowest": 1, "highest": 1}
+    zeros: ClassVar = dict.fromkeys(
+        ("struck_1", "struck_2", "lowest", "highest", "ending_1", "ending_2", "oldest"),
+        1,  # 0 is none
+    )
 
     def __init__(self, pedal: bool = True, program: int = 0) -> None:
         if not 0 <= program <= DRUMS:
@@ -77,6 +83,8 @@ class Performance(Tokenizer):
             "velocity": VELOCITIES + 1,
             "gap": len(GAPS) + 1,
             **dict.fromkeys(self.zeros, PITCHES + 1),  # none, or a pitch
+            "ending_age": len(AGES) + 2,
+            "oldest_age": len(AGES) + 2,
         }
 
     @classmethod
@@ -178,7 +186,8 @@ class Performance(Tokenizer):
         if reading is None:
             zero = np.zeros(len(ids), np.int64)
             words = np.zeros((len(ids), WORDS), np.int64)
-            reading = PerformanceReading(zero * 0.0, zero, zero, zero, zero, zero - GAPS[-1], zero, zero, words)
+            since = np.full((len(ids), PITCHES), SILENT)
+            reading = PerformanceReading(zero * 0.0, zero, zero, zero, zero, zero - GAPS[-1], zero, zero, words, since)
         assert isinstance(reading, PerformanceReading)
         step = reading.step[:, None] + np.cumsum(self._lasting(ids), axis=1)  # (B, T)
         on, off = self.vocabulary.has("NoteOn", ids), self.vocabulary.has("NoteOff", ids)
@@ -191,9 +200,21 @@ class Performance(Tokenizer):
         former = carry_forward(before, on, reading.former)
         words = _words((ids - self.note_on) % PITCHES, on | off, reading.words)
         lowest, highest = _outermost(words)
+        # What may end next: after a TimeShift any that sounds, after a NoteOff those above it, else none.
+        bound = np.where(off, ids - self.note_off + 1, np.where(self.vocabulary.has("TimeShift", ids), 0, PITCHES))
+        ending_1 = _lowest_from(words, bound)
+        ending_2 = _lowest_from(words, np.where(ending_1 > 0, ending_1, PITCHES))
+        rows = zip(ids - self.note_on, on, off, step, reading.since, strict=True)
+        held = [Held.of(*row) for row in rows]
+        oldest, oldest_since = (np.stack(part) for part in zip(*(each.oldest() for each in held), strict=True))
+        ending_since = np.stack([each.since(pitch - 1) for each, pitch in zip(held, ending_1, strict=True)])
         features = np.stack(
-            [np.clip(sounding, 0, MOST_SOUNDING), velocity, gap, latest, former, lowest, highest], -1
-        )  # fmt: skip
+            [
+                *(np.clip(sounding, 0, MOST_SOUNDING), velocity, gap, latest, former, lowest, highest),
+                *(ending_1, ending_2, oldest, _age(step - ending_since, ending_1), _age(step - oldest_since, oldest)),
+            ],
+            -1,
+        )
         last = step[:, -1]
         return features, PerformanceReading(
             last / STEPS_PER_SECOND,
@@ -205,6 +226,7 @@ class Performance(Tokenizer):
             latest[:, -1],
             former[:, -1],
             words[..., -1].T,
+            np.stack([each.left() for each in held]),
         )
 
     def grammar(self) -> PerformanceGrammar:
@@ -213,6 +235,65 @@ class Performance(Tokenizer):
     def describe(self) -> str:
         pedal = "the sustain pedal extends notes" if self.pedal else "the sustain pedal is left out"
         return f"performance: {len(self.vocabulary)} tokens, in steps of 10 ms; {pedal}"
+
+
+class Held(NamedTuple):
+    """The notes of one sequence of T tokens, those that sound before it first, in the order in which they begin.
+
+    pitch, began: of each note, the latter in steps. place: the token with which it begins, -1 for those that sound
+    before. end: the token with which it ends, T for those that sound on.
+    """
+
+    pitch: np.ndarray
+    began: np.ndarray
+    place: np.ndarray
+    end: np.ndarray
+    length: int
+
+    @classmethod
+    def of(cls, key: np.ndarray, on: np.ndarray, off: np.ndarray, step: np.ndarray, since: np.ndarray) -> Held:
+        """key: pitches, those of NoteOff 128 higher, (T,). on, off: which are such tokens. step: of each."""
+        sounding = np.flatnonzero(since < SILENT)
+        sounding = sounding[np.argsort(since[sounding], kind="stable")]
+        begins, events = np.flatnonzero(on), np.flatnonzero(on | off)
+        # Of one pitch, each event is the end of the note before it.
+        place = np.concatenate([np.full(len(sounding), -1), events])
+        pitch = np.concatenate([sounding, key[events] % PITCHES])
+        order = np.argsort(pitch.astype(np.uint8), kind="stable")  # in linear time
+        end = np.full(len(place) + 1, len(key))
+        same = np.flatnonzero(pitch[order][1:] == pitch[order][:-1])
+        end[order[same]] = place[order[same + 1]]
+        starts = np.concatenate([np.ones(len(sounding), bool), on[events]])
+        began = np.concatenate([since[sounding], step[begins]])
+        return cls(pitch[starts], began, place[starts], end[:-1][starts], len(key))
+
+    def oldest(self) -> tuple[np.ndarray, np.ndarray]:
+        """After each token: of the notes that sound the one that began first, its pitch plus one, 0 for none, and the
+        step at which it began; each (T,)."""
+        if not len(self.pitch):
+            return np.zeros(self.length, np.int64), np.zeros(self.length, np.int64)
+        # The first whose end is later, and so later than the ends of all before it.
+        tokens = np.arange(self.length)
+        first = np.searchsorted(np.maximum.accumulate(self.end), tokens, "right")
+        sounds = first < np.searchsorted(self.place, tokens, "right")
+        first *= sounds
+        return (self.pitch[first] + 1) * sounds, self.began[first]
+
+    def since(self, pitch: np.ndarray) -> np.ndarray:
+        """The step at which, of a pitch for each token (T,) that sounds after it, the note began."""
+        if not len(self.pitch):
+            return np.zeros(self.length, np.int64)
+        order = np.argsort(self.pitch.astype(np.uint8), kind="stable")
+        width = self.length + 1
+        known = self.pitch[order] * width + self.place[order] + 1
+        found = np.searchsorted(known, pitch * width + np.arange(1, width), "right") - 1
+        return self.began[order[np.maximum(found, 0)]]
+
+    def left(self) -> np.ndarray:
+        """Of every pitch the step at which it began, `SILENT` where it does not sound after the last token: (128,)."""
+        since, on = np.full(PITCHES, SILENT), self.end == self.length
+        since[self.pitch[on]] = self.began[on]
+        return since
 
 
 def _steps(score: Score, ticks: np.ndarray) -> np.ndarray:
@@ -231,6 +312,18 @@ def _words(pitch: np.ndarray, changes: np.ndarray, initial: np.ndarray) -> np.nd
     bits = here.astype(np.int64) << np.where(here, place, 0)
     bits[..., 0] ^= initial.T
     return np.bitwise_xor.accumulate(bits, axis=-1)
+
+
+def _lowest_from(words: np.ndarray, bound: np.ndarray) -> np.ndarray:
+    """The lowest pitch of at least `bound` (...) in words (WORDS, ...) of bits, plus one, 0 for none: int64, (...)."""
+    first = np.arange(WORDS).reshape(-1, *[1] * bound.ndim) * WORD
+    below = np.clip(bound - first, 0, WORD)
+    return _outermost(words >> below << below)[0]
+
+
+def _age(steps: np.ndarray, pitch: np.ndarray) -> np.ndarray:
+    """How long a note has sounded, in one of len(AGES) + 1 classes from 1; 0 where there is no `pitch` plus one."""
+    return (np.searchsorted(AGES, steps, "right") + 1) * (pitch > 0)
 
 
 def _outermost(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,9 @@ STEPS_PER_SECOND = 100
 BAR = 2 * STEPS_PER_SECOND  # a 4/4 bar at 120, the meter and tempo under which the music comes back
 MOST_SOUNDING = 15
 GAPS = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192])  # steps; evenly spaced to the ear
+AGES = np.array([4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024])  # steps that a note has sounded
 PITCHES = 128
+SILENT = 1 << 40  # a step that no piece comes to
 OTHER, ENDS, SHORT, LONGEST, LOUDNESS, ENDED = range(6)  # what the last token was: NoteOff, TimeShift, Velocity
 
 
@@ -39,6 +41,8 @@ class PerformanceState(NamedTuple):
     """The lowest pitch that sounds, plus one, 0 for none; (B,)."""
     highest: np.ndarray
     """Likewise the highest."""
+    since: np.ndarray
+    """The step at which each pitch that sounds began, `SILENT` for the others; (B, 128)."""
 
 
 class PerformanceGrammar(Grammar[PerformanceState]):
@@ -84,14 +88,17 @@ class PerformanceGrammar(Grammar[PerformanceState]):
         self.thresholds = thresholds(PITCHES)
         self.sounding_seen = np.minimum(np.arange(PITCHES + 1), MOST_SOUNDING)
         self.gaps = np.searchsorted(GAPS, np.arange(GAPS[-1] + 1), "right")
+        self.ages = np.searchsorted(AGES, np.arange(AGES[-1] + 1), "right") + 1
         self.bar, self.longest_gap, self.pitches = np.full(1, BAR), GAPS[-1:], np.full(1, PITCHES)
+        self.longest_age, self.silent = AGES[-1:], np.full(1, SILENT)
 
     def start(self, batch: int) -> PerformanceState:
         zero = np.zeros(batch, np.int64)
         clock = Clock(zero, zero, zero, zero + BAR, zero * 0.0)
         nothing = np.zeros((batch, PITCHES), bool)
         return PerformanceState(
-            clock, zero + BOS, nothing, zero, zero, zero - 1, zero - GAPS[-1], zero, zero, zero, zero
+            clock, zero + BOS, nothing, zero, zero, zero - 1, zero - GAPS[-1], zero, zero, zero, zero,
+            np.full((batch, PITCHES), SILENT),
         )  # fmt: skip
 
     def allowed(self, state: PerformanceState) -> np.ndarray:
@@ -109,12 +116,15 @@ class PerformanceGrammar(Grammar[PerformanceState]):
         clock = state.clock
         on, off, pitch, lasting, velocity_kept, velocity, struck_kept, struck = self.table.take(tokens, 1)
         sounding, polyphony, begun = state.sounding, state.polyphony, state.begun
-        latest, former, lowest, highest = state.latest, state.former, state.lowest, state.highest
+        latest, former, lowest, highest, since = state.latest, state.former, state.lowest, state.highest, state.since
         change = on - off
         if np.count_nonzero(change):
             place = row_starts(len(tokens), PITCHES) + pitch
             sounding = sounding.copy()
             sounding.put(place, (sounding.take(place) | (on > ZERO)) > (off > ZERO))
+            here = since.take(place)
+            since = since.copy()
+            since.put(place, here + on * (clock.step - here) + off * (self.silent - here))
             polyphony = polyphony + change
             if np.count_nonzero(on):
                 begun = begun + on * (clock.step - begun)
@@ -130,19 +140,37 @@ class PerformanceGrammar(Grammar[PerformanceState]):
         velocity += state.velocity * velocity_kept
         struck += state.struck * struck_kept
         return PerformanceState(
-            clock, tokens, sounding, polyphony, velocity, struck, begun, latest, former, lowest, highest
+            clock, tokens, sounding, polyphony, velocity, struck, begun, latest, former, lowest, highest, since
         )  # fmt: skip
 
     def features(self, state: PerformanceState) -> np.ndarray:
-        features = np.empty((len(state.last), 7), np.int64)
+        step, start = state.clock.step, row_starts(len(state.last), PITCHES)
+        may_end = self.thresholds.take(self.follows.take(state.last, 1)[1], 0) & state.sounding
+        ending, ends = self._first(may_end, start)
+        later, ends_later = self._first(self.thresholds.take(ending + ONE, 0) & may_end, start)
+        oldest, sounds = state.since.argmin(1), state.polyphony > ZERO
+        features = np.empty((len(state.last), 12), np.int64)
         features[:, 0] = self.sounding_seen.take(state.polyphony)
         features[:, 1] = state.velocity
-        features[:, 2] = self.gaps.take(np.minimum(state.clock.step - state.begun, self.longest_gap))
+        features[:, 2] = self.gaps.take(np.minimum(step - state.begun, self.longest_gap))
         features[:, 3] = state.latest
         features[:, 4] = state.former
         features[:, 5] = state.lowest
         features[:, 6] = state.highest
+        features[:, 7] = (ending + ONE) * ends
+        features[:, 8] = (later + ONE) * ends_later
+        features[:, 9] = (oldest + ONE) * sounds
+        features[:, 10] = self._age(step, state.since.take(start + ending)) * ends
+        features[:, 11] = self._age(step, state.since.take(start + oldest)) * sounds
         return features
+
+    def _first(self, pitches: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of pitches (B, 128) the lowest that is marked, and whether one is; each (B,)."""
+        first = pitches.argmax(1)
+        return first, pitches.take(start + first)
+
+    def _age(self, step: np.ndarray, since: np.ndarray) -> np.ndarray:
+        return self.ages.take(np.minimum(np.maximum(step - since, ZERO), self.longest_age))
 
     def clock(self, state: PerformanceState) -> Clock:
         return state.clock

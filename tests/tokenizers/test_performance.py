@@ -203,21 +203,37 @@ def test_features_that_name_pitches() -> None:
     check_context(PLAIN, [ids])
 
 
+def test_features_of_what_may_end() -> None:
+    """After a TimeShift any note that sounds, after a NoteOff those above it; never after a NoteOn."""
+    ids = read(
+        "BOS Velocity_3 NoteOn_60 NoteOn_64 TimeShift_5 NoteOn_20 TimeShift_9 NoteOff_60 NoteOff_64 NoteOn_60 "
+        "TimeShift_100 Velocity_4 NoteOn_62 TimeShift_1 NoteOff_20 EOS"
+    )
+    features, _ = PLAIN.context(ids[None])
+    named = {name: features[0, :, i].tolist() for i, name in enumerate(PLAIN.context_sizes)}
+    assert named["ending_1"] == [0, 0, 0, 0, 61, 0, 21, 65, 0, 0, 21, 0, 0, 21, 61, 0]
+    assert named["ending_2"] == [0, 0, 0, 0, 65, 0, 61, 0, 0, 0, 61, 0, 0, 61, 63, 0]
+    assert named["oldest"] == [0, 0, 61, 61, 61, 61, 61, 65, 21, 21, 21, 21, 21, 21, 61, 61]
+    # Classes of steps: below 4, 8, 12, 16 ... : 9 since pitch 20 began are in the third.
+    assert named["ending_age"] == [0, 0, 0, 0, 2, 0, 3, 4, 0, 0, 10, 0, 0, 10, 10, 0]
+    assert named["oldest_age"] == [0, 0, 1, 1, 2, 2, 4, 4, 3, 3, 10, 10, 10, 10, 10, 10]
+
+
 def test_every_pitch_is_the_lowest_and_the_highest() -> None:
     ids = read("BOS Velocity_3 " + " ".join(f"NoteOn_{p} TimeShift_1 NoteOff_{p}" for p in range(128)))
     features, _ = PLAIN.context(ids[None])
     assert (features[0, 2::3, 3:][:, [0, 2, 3]] == np.arange(1, 129)[:, None]).all()
     ids = read("BOS Velocity_3 " + " ".join(f"NoteOn_{p}" for p in range(128)))
     features, _ = PLAIN.context(ids[None])
-    assert features[0, -1].tolist() == [15, 3, 0, 128, 127, 1, 128]
+    assert features[0, -1].tolist() == [15, 3, 0, 128, 127, 1, 128, 0, 0, 1, 0, 1]
 
 
 def test_references() -> None:
-    assert list(PLAIN.context_sizes)[3:] == list(PLAIN.zeros)
+    assert list(PLAIN.context_sizes)[3:10] == list(PLAIN.zeros)
     assert PLAIN.references() == {
         "pitches": 128,
         "pitch_tokens": [PLAIN.vocabulary["NoteOn_0"], PLAIN.vocabulary["NoteOff_0"]],
-        "references": [(3, 1), (4, 1), (5, 1), (6, 1)],
+        "references": [(feature, 1) for feature in range(3, 10)],
     }
 
 
