@@ -8,8 +8,8 @@ chord before the notes and publishes the nats of the notes alone, 0.220; but the
 it costs belongs to them. As there, chords are 12 roots of major, minor, diminished and augmented ones, one for all
 others, and one for silence; root and quality are what music21 finds. A run that FOLDER has already is not made again.
 
-Natural logarithms; whole pieces, every symbol scored, the header and the end included, per note: by 4 times the number of
-16ths.
+Natural logarithms; whole pieces, every symbol scored, the header and the end included, per note: by 4 times the number
+of 16ths.
 """
 
 from __future__ import annotations
