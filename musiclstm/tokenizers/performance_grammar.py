@@ -90,7 +90,7 @@ class PerformanceGrammar(Grammar[PerformanceState]):
         self.gaps = np.searchsorted(GAPS, np.arange(GAPS[-1] + 1), "right")
         self.ages = np.searchsorted(AGES, np.arange(AGES[-1] + 1), "right") + 1
         self.bar, self.longest_gap, self.pitches = np.full(1, BAR), GAPS[-1:], np.full(1, PITCHES)
-        self.longest_age, self.silent = AGES[-1:], np.full(1, SILENT)
+        self.silent = np.full(1, SILENT)
 
     def start(self, batch: int) -> PerformanceState:
         zero = np.zeros(batch, np.int64)
@@ -145,11 +145,8 @@ class PerformanceGrammar(Grammar[PerformanceState]):
 
     def features(self, state: PerformanceState) -> np.ndarray:
         step, start = state.clock.step, row_starts(len(state.last), PITCHES)
-        may_end = self.thresholds.take(self.follows.take(state.last, 1)[1], 0) & state.sounding
-        ending, ends = self._first(may_end, start)
-        later, ends_later = self._first(self.thresholds.take(ending + ONE, 0) & may_end, start)
         oldest, sounds = state.since.argmin(1), state.polyphony > ZERO
-        features = np.empty((len(state.last), 12), np.int64)
+        features = np.zeros((len(state.last), 12), np.int64)
         features[:, 0] = self.sounding_seen.take(state.polyphony)
         features[:, 1] = state.velocity
         features[:, 2] = self.gaps.take(np.minimum(step - state.begun, self.longest_gap))
@@ -157,20 +154,22 @@ class PerformanceGrammar(Grammar[PerformanceState]):
         features[:, 4] = state.former
         features[:, 5] = state.lowest
         features[:, 6] = state.highest
-        features[:, 7] = (ending + ONE) * ends
-        features[:, 8] = (later + ONE) * ends_later
         features[:, 9] = (oldest + ONE) * sounds
-        features[:, 10] = self._age(step, state.since.take(start + ending)) * ends
         features[:, 11] = self._age(step, state.since.take(start + oldest)) * sounds
+        bound = self.follows.take(state.last, 1)[1]
+        if np.count_nonzero(bound < self.pitches):
+            may_end = self.thresholds.take(bound, 0) & state.sounding
+            first = may_end.argmax(1)
+            some = may_end.take(start + first)
+            may_end &= self.thresholds.take(first + ONE, 0)
+            second = may_end.argmax(1)
+            features[:, 7] = (first + ONE) * some
+            features[:, 8] = (second + ONE) * may_end.take(start + second)
+            features[:, 10] = self._age(step, state.since.take(start + first)) * some
         return features
 
-    def _first(self, pitches: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Of pitches (B, 128) the lowest that is marked, and whether one is; each (B,)."""
-        first = pitches.argmax(1)
-        return first, pitches.take(start + first)
-
     def _age(self, step: np.ndarray, since: np.ndarray) -> np.ndarray:
-        return self.ages.take(np.minimum(np.maximum(step - since, ZERO), self.longest_age))
+        return self.ages.take(step - since, mode="clip")
 
     def clock(self, state: PerformanceState) -> Clock:
         return state.clock
