@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from musiclstm.score import METER, bar_ticks
-from musiclstm.tokenizers.base import carry_forward
+from musiclstm.tokenizers.base import carry_forward, delayed
 from musiclstm.tokenizers.grammar import ONE, ZERO, Clock, columns
 from musiclstm.tokenizers.grid import LONGEST_BAR, supported_meters
 from musiclstm.tokenizers.vocabulary import EOS, PAD, Vocabulary
@@ -97,8 +97,8 @@ def read_bars(
     origin_here = np.where(pickup, steps + (ids - metre.pickups.start + 1) - length, steps)
     origin = carry_forward(origin_here, begun, reading.origin)
     # How many bars were full where the present meter began: a running sum over the changes of meter.
-    before = np.concatenate([reading.origin[:, None], origin[:, :-1]], axis=1)
-    length_before = metre.lengths[np.concatenate([reading.meter[:, None], meter[:, :-1]], axis=1)]
+    before = delayed(origin, reading.origin)
+    length_before = metre.lengths[delayed(meter, reading.meter)]
     gained = np.where(pickup, -1, np.where(signature, -(-(steps - before) // length_before), 0))
     base = reading.bars[:, None] + np.cumsum(gained, axis=1)
     since = steps - origin

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from musiclstm.tokenizers.base import Reading, carry_forward
+from musiclstm.tokenizers.base import Reading, carry_forward, delayed
 from musiclstm.tokenizers.grammar import Clock
 from musiclstm.tokenizers.vocabulary import BOS
 
@@ -84,7 +84,7 @@ class MidiTokClock:
         length = carry_forward(self.length[ids], self.length[ids] > 0, reading.length)
         beat = carry_forward(self.beat[ids], self.beat[ids] > 0, reading.beat)
         # A bar ends under the meter that it had, which a new one may follow within the same id.
-        before = np.concatenate([reading.length[:, None], length[:, :-1]], axis=1)
+        before = delayed(length, reading.length)
         ended = np.maximum(count - 1, 0) - np.maximum(count - begun - 1, 0)
         bar = reading.bar[:, None] + np.cumsum(ended * before, axis=1)
         position = carry_forward(self.position[ids], self.position[ids] >= 0, reading.position)

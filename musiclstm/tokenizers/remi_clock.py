@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from musiclstm.tokenizers.base import Reading, carry_forward
+from musiclstm.tokenizers.base import Reading, carry_forward, delayed
 from musiclstm.tokenizers.metre import Metre
 from musiclstm.tokenizers.remi_pitches import PitchReading
 from musiclstm.tokenizers.vocabulary import Vocabulary
@@ -52,7 +52,7 @@ def read_places(vocabulary: Vocabulary, metre: Metre, ids: np.ndarray, reading: 
     bar, pickup, position = (vocabulary.has(kind, ids) for kind in ("Bar", "Pickup", "Position"))
     signature = vocabulary.has("TimeSignature", ids)
     meter = carry_forward(ids - vocabulary.first("TimeSignature"), signature, reading.meter)
-    before = np.concatenate([reading.meter[:, None], meter[:, :-1]], axis=1)
+    before = delayed(meter, reading.meter)
     length = np.where(before >= 0, metre.lengths[before], 0)  # the first bar line ends no bar
     opened = ids - vocabulary.first("Pickup") + 1 - length
     line = reading.line[:, None] + np.cumsum(np.where(bar, length, np.where(pickup, opened, 0)), axis=1)
