@@ -34,8 +34,8 @@ WORDS = 3
 @dataclass
 class PerformanceReading(Reading):
     """Also the steps gone by, the notes sounding, the present velocity (0 none), the step of the last NoteOn, the
-    pitches plus one of the last and the one before it (0 none), each (B,), the pitches sounding as bits (B, `WORDS`),
-    and the step at which each began, `SILENT` for the others (B, 128)."""
+    pitches plus one of the last and the one before it (0 none), each (B,), and the step at which each pitch that sounds
+    began, `SILENT` for the others (B, 128)."""
 
     step: np.ndarray
     sounding: np.ndarray
@@ -43,7 +43,6 @@ class PerformanceReading(Reading):
     struck: np.ndarray
     latest: np.ndarray
     former: np.ndarray
-    words: np.ndarray
     since: np.ndarray
 
 
@@ -185,9 +184,8 @@ class Performance(Tokenizer):
         ids = np.asarray(ids, np.int64)
         if reading is None:
             zero = np.zeros(len(ids), np.int64)
-            words = np.zeros((len(ids), WORDS), np.int64)
             since = np.full((len(ids), PITCHES), SILENT)
-            reading = PerformanceReading(zero * 0.0, zero, zero, zero, zero, zero - GAPS[-1], zero, zero, words, since)
+            reading = PerformanceReading(zero * 0.0, zero, zero, zero, zero, zero - GAPS[-1], zero, zero, since)
         assert isinstance(reading, PerformanceReading)
         step = reading.step[:, None] + np.cumsum(self._lasting(ids), axis=1)  # (B, T)
         on, off = self.vocabulary.has("NoteOn", ids), self.vocabulary.has("NoteOff", ids)
@@ -198,7 +196,7 @@ class Performance(Tokenizer):
         latest = carry_forward(ids - self.note_on + 1, on, reading.latest)
         before = delayed(latest, reading.latest)
         former = carry_forward(before, on, reading.former)
-        words = _words((ids - self.note_on) % PITCHES, on | off, reading.words)
+        words = _words((ids - self.note_on) % PITCHES, on | off, reading.since < SILENT)
         lowest, highest = _outermost(words)
         # What may end next: after a TimeShift any that sounds, after a NoteOff those above it, else none.
         bound = np.where(off, ids - self.note_off + 1, np.where(self.vocabulary.has("TimeShift", ids), 0, PITCHES))
@@ -225,7 +223,6 @@ class Performance(Tokenizer):
             struck[:, -1],
             latest[:, -1],
             former[:, -1],
-            words[..., -1].T,
             np.stack([each.left() for each in held]),
         )
 
@@ -304,13 +301,13 @@ def _words(pitch: np.ndarray, changes: np.ndarray, initial: np.ndarray) -> np.nd
     """The pitches that sound after each token, as bits: int64, (WORDS, B, T).
 
     A pitch (B, T) begins or ends where `changes`, by turns: so it is where it begins only when it is silent and ends
-    only when it sounds. `initial` (B, WORDS) sound at first.
+    only when it sounds. Those that `initial`, bool (B, 128), says sound at first.
     """
     first = np.arange(WORDS)[:, None, None] * WORD
     place = pitch - first
     here = changes & (place >= 0) & (place < WORD)
     bits = here.astype(np.int64) << np.where(here, place, 0)
-    bits[..., 0] ^= initial.T
+    bits[..., 0] ^= np.add.reduceat(initial << np.arange(PITCHES) % WORD, first[:, 0, 0], axis=1).T
     return np.bitwise_xor.accumulate(bits, axis=-1)
 
 

@@ -16,6 +16,7 @@ GAPS = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192])  # ste
 AGES = np.array([4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024])  # steps that a note has sounded
 PITCHES = 128
 SILENT = 1 << 40  # a step that no piece comes to
+NEVER = np.full(1, SILENT)
 OTHER, ENDS, SHORT, LONGEST, LOUDNESS, ENDED = range(6)  # what the last token was: NoteOff, TimeShift, Velocity
 
 
@@ -23,8 +24,8 @@ class PerformanceState(NamedTuple):
     clock: Clock
     last: np.ndarray
     """The last token, (B,)."""
-    sounding: np.ndarray
-    """Which pitches sound, (B, 128) bool."""
+    since: np.ndarray
+    """The step at which each pitch that sounds began, `SILENT` for the others; (B, 128)."""
     polyphony: np.ndarray
     """How many, (B,)."""
     velocity: np.ndarray
@@ -41,8 +42,11 @@ class PerformanceState(NamedTuple):
     """The lowest pitch that sounds, plus one, 0 for none; (B,)."""
     highest: np.ndarray
     """Likewise the highest."""
-    since: np.ndarray
-    """The step at which each pitch that sounds began, `SILENT` for the others; (B, 128)."""
+
+    @property
+    def sounding(self) -> np.ndarray:
+        """Which pitches sound, (B, 128) bool."""
+        return self.since < NEVER
 
 
 class PerformanceGrammar(Grammar[PerformanceState]):
@@ -90,23 +94,22 @@ class PerformanceGrammar(Grammar[PerformanceState]):
         self.gaps = np.searchsorted(GAPS, np.arange(GAPS[-1] + 1), "right")
         self.ages = np.searchsorted(AGES, np.arange(AGES[-1] + 1), "right") + 1
         self.bar, self.longest_gap, self.pitches = np.full(1, BAR), GAPS[-1:], np.full(1, PITCHES)
-        self.silent = np.full(1, SILENT)
 
     def start(self, batch: int) -> PerformanceState:
         zero = np.zeros(batch, np.int64)
         clock = Clock(zero, zero, zero, zero + BAR, zero * 0.0)
-        nothing = np.zeros((batch, PITCHES), bool)
+        nothing = np.full((batch, PITCHES), SILENT)
         return PerformanceState(
-            clock, zero + BOS, nothing, zero, zero, zero - 1, zero - GAPS[-1], zero, zero, zero, zero,
-            np.full((batch, PITCHES), SILENT),
+            clock, zero + BOS, nothing, zero, zero, zero - 1, zero - GAPS[-1], zero, zero, zero, zero
         )  # fmt: skip
 
     def allowed(self, state: PerformanceState) -> np.ndarray:
         kind, ending = self.follows.take(state.last, 1)
         mask = self.rows.take(kind * self.levels + state.velocity, 0)
-        free = self.thresholds.take(state.struck + ONE, 0) > state.sounding
+        sounding = state.sounding
+        free = self.thresholds.take(state.struck + ONE, 0) > sounding
         mask[:, self.on] &= free
-        mask[:, self.off] &= self.thresholds.take(ending, 0) & state.sounding
+        mask[:, self.off] &= self.thresholds.take(ending, 0) & sounding
         mask[:, EOS] &= state.polyphony == ZERO
         if np.count_nonzero(free[:, -1]) < len(free):  # else there is a note that a Velocity may be for
             mask[:, self.velocity] &= free.any(1, keepdims=True)
@@ -115,22 +118,20 @@ class PerformanceGrammar(Grammar[PerformanceState]):
     def advance(self, state: PerformanceState, tokens: np.ndarray) -> PerformanceState:
         clock = state.clock
         on, off, pitch, lasting, velocity_kept, velocity, struck_kept, struck = self.table.take(tokens, 1)
-        sounding, polyphony, begun = state.sounding, state.polyphony, state.begun
-        latest, former, lowest, highest, since = state.latest, state.former, state.lowest, state.highest, state.since
+        since, polyphony, begun = state.since, state.polyphony, state.begun
+        latest, former, lowest, highest = state.latest, state.former, state.lowest, state.highest
         change = on - off
         if np.count_nonzero(change):
             place = row_starts(len(tokens), PITCHES) + pitch
-            sounding = sounding.copy()
-            sounding.put(place, (sounding.take(place) | (on > ZERO)) > (off > ZERO))
             here = since.take(place)
             since = since.copy()
-            since.put(place, here + on * (clock.step - here) + off * (self.silent - here))
+            since.put(place, here + on * (clock.step - here) + off * (NEVER - here))
             polyphony = polyphony + change
             if np.count_nonzero(on):
                 begun = begun + on * (clock.step - begun)
                 former = former + on * (latest - former)
                 latest = latest + on * (pitch + ONE - latest)
-            sounds = polyphony > ZERO
+            sounding, sounds = since < NEVER, polyphony > ZERO
             lowest = (sounding.argmax(1) + ONE) * sounds
             highest = (self.pitches - sounding[:, ::-1].argmax(1)) * sounds
         if np.count_nonzero(lasting):
@@ -140,7 +141,7 @@ class PerformanceGrammar(Grammar[PerformanceState]):
         velocity += state.velocity * velocity_kept
         struck += state.struck * struck_kept
         return PerformanceState(
-            clock, tokens, sounding, polyphony, velocity, struck, begun, latest, former, lowest, highest, since
+            clock, tokens, since, polyphony, velocity, struck, begun, latest, former, lowest, highest
         )  # fmt: skip
 
     def features(self, state: PerformanceState) -> np.ndarray:
