@@ -252,25 +252,29 @@ def _batched(generator: MusicGenerator, engines: dict[str, Engine], rounds: int,
 
 
 def _on_gpu(generator: MusicGenerator, rounds: int, steps: int) -> None:
-    """Many rows on a GPU: the step alone, and whole tokens by one thread and by as many as `generate` takes."""
+    """Many rows on a GPU: the step alone, and whole tokens by one thread and by as many as the engine has writers.
+
+    More rows than `generate` writes at once, which is 64.
+    """
     engine = make_engine(generator.model, "cuda")
     print(f"engine cuda: {compare(engine, generator.model)}")
     print(f"\n{torch.cuda.get_device_name()}, tokens a second ({rounds} rounds of {steps} steps)")
     print(f"{'rows':>6}{'engine':>12}{'whole':>12}{'threads':>9}{'whole':>12}{'constrained':>13}")
+    torch.set_num_threads(os.cpu_count() or 1)
     for batch in GPU_BATCHES:
-        torch.set_num_threads(os.cpu_count() or 1)
-        parts = generator.engine.writers(batch)
-        step = _take_turns({"step": _stepping(engine, generator.model, batch)}, rounds, steps)["step"]
-        whole = [
-            _whole(generator, batch),
-            _whole(generator, batch, parts),
-            _whole(generator, batch, parts, **CONSTRAINTS),
-        ]
-        bursts = (1, *2 * (BURST if parts > 1 else 1,))
-        times = _take_turns({str(i): each for i, each in enumerate(whole)}, rounds, max(1, steps // BURST))
-        one, more, constrained = (batch * n / np.median(own) for n, own in zip(bursts, times.values(), strict=True))
+        parts = engine.writers(batch)
+        timed = {
+            "engine": _stepping(engine, generator.model, batch),
+            "one": _whole(generator, batch),
+            "several": _whole(generator, batch, parts),
+            "constrained": _whole(generator, batch, parts, **CONSTRAINTS),
+        }
+        steps_of_call = dict.fromkeys(("several", "constrained"), BURST if parts > 1 else 1)
+        times = _take_turns(timed, rounds, max(1, steps // BURST))
+        rate = {name: batch * steps_of_call.get(name, 1) / np.median(own) for name, own in times.items()}
         print(
-            f"{batch:6}{batch / np.median(step):12,.0f}{one:12,.0f}{parts:9}{more:12,.0f}{constrained:13,.0f}",
+            f"{batch:6}{rate['engine']:12,.0f}{rate['one']:12,.0f}{parts:9}{rate['several']:12,.0f}"
+            f"{rate['constrained']:13,.0f}",
             flush=True,
         )
 

@@ -34,6 +34,7 @@ from musiclstm.commands import CONF_DIR
 from musiclstm.data.published import read_jsb_16th
 from musiclstm.data.published_pieces import voices_score
 from musiclstm.model.bundle import load_bundle
+from musiclstm.model.music_lstm import MusicLSTM
 from musiclstm.score import Score
 from musiclstm.tokenizers.base import Reading
 from musiclstm.tokenizers.voices import Voices, VoicesReading
@@ -65,9 +66,8 @@ class LeakyVoices(Voices):
         pitch = np.where(ids[places] >= self.pitch, ids[places] - self.pitch, -1)  # (steps, voices)
         sung = np.maximum.accumulate(np.where(ids[places] == self.hold, 0, np.arange(len(places))[:, None]), axis=0)
         found = np.full(len(ids), NONE)
-        found[places] = np.array([[chord_of(row)] for row in np.take_along_axis(pitch, sung, axis=0)], int).reshape(
-            -1, 1
-        )
+        for step, sounding in zip(places, np.take_along_axis(pitch, sung, axis=0), strict=True):
+            found[step] = chord_of(sounding)
         return found
 
 
@@ -106,9 +106,8 @@ def trained(data: Path, folder: Path, steps: int, leaky: bool, overrides: list[s
 
 
 @torch.inference_mode()
-def nats_per_note(bundle: Path, tokenizer: Voices, scores: list[Score]) -> float:
+def nats_per_note(model: MusicLSTM, tokenizer: Voices, scores: list[Score]) -> float:
     """Of whole pieces, every token after BOS."""
-    model = load_bundle(bundle).model.eval()
     nats, notes = 0.0, 0
     for score in scores:
         ids = tokenizer.encode(score)[None].astype(np.int64)
@@ -130,10 +129,9 @@ def main() -> None:
     rows = []
     for name, leaky in (("joint", False), ("given the chord: leaky, not comparable", True)):
         folder = given.output / ("leaky" if leaky else "joint")
-        bundle = trained(given.data, folder, given.steps, leaky, given.overrides)
-        made = load_bundle(bundle).tokenizer["arguments"]
-        tokenizer = LeakyVoices(**made) if leaky else Voices(**made)
-        rows.append((name, [nats_per_note(bundle, tokenizer, pieces[split]) for split in SPLITS]))
+        bundle = load_bundle(trained(given.data, folder, given.steps, leaky, given.overrides))
+        tokenizer = (LeakyVoices if leaky else Voices)(**bundle.tokenizer["arguments"])
+        rows.append((name, [nats_per_note(bundle.model.eval(), tokenizer, pieces[split]) for split in SPLITS]))
     print(f"\nNats a note after {given.steps:,} steps\n\n| | {' | '.join(SPLITS)} |\n|---|{'---|' * len(SPLITS)}")
     for name, found in rows:
         print(f"| {name} | {' | '.join(f'{value:.3f}' for value in found)} |")

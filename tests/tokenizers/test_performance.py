@@ -176,12 +176,17 @@ def test_a_prompt_ends_at_its_step(step: int) -> None:
     assert {"TimeShift_1", "TimeShift_100"} <= allowed(grammar.hold_back(state, step))
 
 
+def by_name(features: np.ndarray) -> dict[str, list[int]]:
+    """Of the features of one sequence, (1, T, F), each by its name."""
+    return {name: features[0, :, i].tolist() for i, name in enumerate(PLAIN.context_sizes)}
+
+
 def test_features() -> None:
     ids = read(
         "BOS Velocity_3 NoteOn_60 NoteOn_64 TimeShift_5 NoteOff_60 TimeShift_100 TimeShift_100 Velocity_9 NoteOn_1"
     )
     features, reading = PLAIN.context(ids[None])
-    named = {name: features[0, :, i].tolist() for i, name in enumerate(PLAIN.context_sizes)}
+    named = by_name(features)
     assert named["sounding"] == [0, 0, 1, 2, 2, 1, 1, 1, 1, 2]
     assert named["velocity"] == [0, 3, 3, 3, 3, 3, 3, 3, 9, 9]
     assert named["gap"] == [15, 15, 0, 0, 4, 4, 13, 15, 15, 0]
@@ -193,8 +198,7 @@ def test_features_that_name_pitches() -> None:
         "BOS Velocity_3 NoteOn_60 NoteOn_127 TimeShift_5 NoteOff_60 NoteOn_0 TimeShift_9 NoteOff_0 NoteOff_127 "
         "NoteOn_42 NoteOn_43 TimeShift_1 NoteOff_42 NoteOff_43 EOS"
     )
-    features, _ = PLAIN.context(ids[None])
-    named = {name: features[0, :, i].tolist() for i, name in enumerate(PLAIN.context_sizes)}
+    named = by_name(PLAIN.context(ids[None])[0])
     assert named["struck_1"] == [0, 0, 61, 128, 128, 128, 1, 1, 1, 1, 43, 44, 44, 44, 44, 44]
     assert named["struck_2"] == [0, 0, 0, 61, 61, 61, 128, 128, 128, 128, 1, 43, 43, 43, 43, 43]
     assert named["lowest"] == [0, 0, 61, 61, 61, 128, 1, 1, 128, 0, 43, 43, 43, 44, 0, 0]
@@ -209,8 +213,7 @@ def test_features_of_what_may_end() -> None:
         "BOS Velocity_3 NoteOn_60 NoteOn_64 TimeShift_5 NoteOn_20 TimeShift_9 NoteOff_60 NoteOff_64 NoteOn_60 "
         "TimeShift_100 Velocity_4 NoteOn_62 TimeShift_1 NoteOff_20 EOS"
     )
-    features, _ = PLAIN.context(ids[None])
-    named = {name: features[0, :, i].tolist() for i, name in enumerate(PLAIN.context_sizes)}
+    named = by_name(PLAIN.context(ids[None])[0])
     assert named["ending_1"] == [0, 0, 0, 0, 61, 0, 21, 65, 0, 0, 21, 0, 0, 21, 61, 0]
     assert named["ending_2"] == [0, 0, 0, 0, 65, 0, 61, 0, 0, 0, 61, 0, 0, 61, 63, 0]
     assert named["oldest"] == [0, 0, 61, 61, 61, 61, 61, 65, 21, 21, 21, 21, 21, 21, 61, 61]
