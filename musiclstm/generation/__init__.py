@@ -25,7 +25,7 @@ def load(path: str | os.PathLike[str] | None = None, engine: str = "auto", devic
     path: of a file or folder, or, where there is none of that name, the name of a model that comes with the package.
         Without it the newest under `outputs_folder()`; if nothing was trained, the one that comes with the package.
     engine: how its steps are computed, see `make_engine`.
-    device: where, "cpu" or "cuda". A GPU pays for hundreds of pieces side by side, and for reading large collections.
+    device: where, "cpu" or "cuda".
 
     Raises UserError where there is none, or the file is something else, or there is no such device.
     """

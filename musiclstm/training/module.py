@@ -86,7 +86,7 @@ class MusicTraining(L.LightningModule):
         targets = batch.targets.flatten()
         loss = F.cross_entropy(logits.flatten(0, 1), targets, ignore_index=IGNORE)
         self.state, self.position = detach_state(state), batch.position
-        # No call here makes the program wait for a GPU, as picking those scored or torch.bincount would.
+        # Neither call makes the program wait for a GPU, as picking those scored or torch.bincount would.
         self.model.token_counts.scatter_add_(0, targets, (targets != IGNORE).to(self.model.token_counts.dtype))
         self.tokens_seen += batch.scored * self.trainer.world_size
         self.log("train/loss", loss)
