@@ -26,11 +26,11 @@ class MusicLSTM(nn.Module):
     context_sizes: for each of the F context features, how many values it takes. Each has an embedding that is added
         to the token's.
     tie_output: the logits come from the token embedding itself, through a projection to its size.
-    cell, skip, dropout, learned_state: see `Stack`.
+    cell, skip, dropout, learned_state, layer_norm: see `Stack`.
     pitches, pitch_tokens, references: how many pitches there are, the first token of each type that names them,
         and which context features name them, see `Intervals`: with references the model goes by intervals, too.
     cell="attention": a Transformer to compare with, of `heads` and `memory`, see `AttentionStack`. It has skips of its
-        own, for which skip="residual" has to be given, and no learned state.
+        own, for which skip="residual" has to be given, and norms of its own; its memory begins with nothing.
 
     The buffer `token_counts` (V,) says how often training saw each token: whoever trains adds to it, and a random
     prompt is drawn from it.
@@ -53,6 +53,7 @@ class MusicLSTM(nn.Module):
         dropout: float = 0.0,
         tie_output: bool = False,
         learned_state: bool = False,
+        layer_norm: bool = False,
         heads: int = 4,
         memory: int = 1024,
         pitches: int = 128,
@@ -76,6 +77,7 @@ class MusicLSTM(nn.Module):
             "dropout": dropout,
             "tie_output": tie_output,
             "learned_state": learned_state,
+            "layer_norm": layer_norm,
         }
         if cell == ATTENTION:  # those of other models stay as they were before there was attention
             self.arguments |= {"heads": heads, "memory": memory}
@@ -89,10 +91,10 @@ class MusicLSTM(nn.Module):
         self.context_embeddings = nn.ModuleList(nn.Embedding(size, embedding_size) for size in context_sizes)
         self.stack: Stack | AttentionStack
         if cell == ATTENTION:
-            _check_attention(skip, learned_state)
+            _check_attention(skip, learned_state, layer_norm)
             self.stack = AttentionStack(embedding_size, hidden_size, num_layers, heads, memory, dropout)
         else:
-            self.stack = Stack(embedding_size, hidden_size, num_layers, cell, skip, dropout, learned_state)
+            self.stack = Stack(embedding_size, hidden_size, num_layers, cell, skip, dropout, learned_state, layer_norm)
         # A tied model holds no second name for the embedding: nothing that copies, averages or saves weights has to
         # know that they are tied.
         self.head = nn.Linear(self.stack.output_size, embedding_size if tie_output else vocab_size, bias=not tie_output)
@@ -187,9 +189,10 @@ def _check_references(
             raise UserError(f"references has ({feature}, {zero}): give one of {features} context features, from 0")
 
 
-def _check_attention(skip: str, learned_state: bool) -> None:
-    if skip != "residual" or learned_state is not False:
+def _check_attention(skip: str, learned_state: bool, layer_norm: bool) -> None:
+    if skip != "residual" or learned_state is not False or layer_norm is not False:
         raise UserError(
-            f"cell=attention is not possible with skip={skip} learned_state={learned_state}: its layers are residual "
-            "and its memory begins empty; give skip=residual learned_state=false, as model=transformer has them"
+            f"cell=attention is not possible with skip={skip} learned_state={learned_state} layer_norm={layer_norm}: "
+            "its layers are residual, have norms of their own, and its memory begins empty: give skip=residual "
+            "learned_state=false layer_norm=false, as model=transformer has them"
         )

@@ -30,6 +30,8 @@ class Stack(nn.Module):
         drawn per row and window and holds for all its time steps (Gal & Ghahramani 2016), so that what a step
         misses no later step can make up for, and what is carried in the state is not disturbed.
     learned_state: learn what the state is where a piece begins, instead of zeros.
+    layer_norm: what a layer gives is brought to a mean of 0 and a variance of 1 over its features (Ba et al. 2016),
+        each then scaled and shifted as is learned. What the layer itself goes on from, its state, is as it was.
 
     Bad arguments raise UserError.
     """
@@ -43,6 +45,7 @@ class Stack(nn.Module):
         skip: str = "graves",
         dropout: float = 0.0,
         learned_state: bool = False,
+        layer_norm: bool = False,
     ) -> None:
         super().__init__()
         check_size("input_size", input_size)
@@ -61,6 +64,7 @@ class Stack(nn.Module):
         self.learned = nn.ParameterList(
             nn.Parameter(torch.zeros(layer.num_states, hidden_size)) for layer in self._layers() if learned_state
         )
+        self.norms = nn.ModuleList(nn.LayerNorm(hidden_size) for _ in self.cells if layer_norm)
 
     def forward(self, x: Tensor, state: State | None = None, reset: Tensor | None = None) -> tuple[Tensor, State]:
         """A window x (B, T, I) and the state before it -> outputs (B, T, output_size) and the state after it.
@@ -120,6 +124,8 @@ class Stack(nn.Module):
         return torch.cat((x, outputs[-1]), dim=-1) if self.skip == "graves" else outputs[-1]
 
     def _output_of(self, layer: int, below: Tensor, h: Tensor) -> Tensor:
+        if self.norms:
+            h = self.norms[layer](h)
         return below + h if self.skip == "residual" and layer > 0 else h
 
     def _join(self, outputs: list[Tensor]) -> Tensor:

@@ -165,7 +165,8 @@ def test_the_model_steps_as_it_reads_and_keeps_its_arguments() -> None:
         ({"num_layers": 0}, "num_layers=0"),
         ({"dropout": 1}, "dropout=1 is not possible"),
         ({"skip": "graves"}, "cell=attention is not possible with skip=graves .* give skip=residual"),
-        ({"learned_state": True}, "learned_state=True: .* begins empty"),
+        ({"learned_state": True}, "learned_state=True .* begins empty"),
+        ({"layer_norm": True}, "layer_norm=True: .* norms of their own"),
     ],
 )
 def test_bad_arguments_are_named(arguments: dict[str, object], message: str) -> None:

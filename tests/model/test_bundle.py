@@ -53,7 +53,7 @@ def bundle(tmp_path: Path) -> Path:
 
 
 KINDS: list[dict[str, Any]] = [
-    {"cell": "lstm", "learned_state": True},
+    {"cell": "lstm", "learned_state": True, "layer_norm": True},
     {"cell": "peephole", "learned_state": True},
     {"cell": "attention", "skip": "residual", "heads": 2, "memory": 3},
 ]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from musiclstm.errors import UserError
 from musiclstm.model.cells import CELLS
@@ -26,20 +26,25 @@ from tests.model.stacks import (
 H = 6
 
 
-def make_stack(num_layers: int = 2, cell: str = "lstm", skip: str = "graves", dropout: float = 0.0) -> Stack:
+def make_stack(
+    num_layers: int = 2, cell: str = "lstm", skip: str = "graves", dropout: float = 0.0, layer_norm: bool = False
+) -> Stack:
     """A stack with a learned state, and all its parameters away from what they begin as."""
     torch.manual_seed(0)
-    stack = Stack(X, H, num_layers, cell, skip, dropout, learned_state=True)
+    stack = Stack(X, H, num_layers, cell, skip, dropout, learned_state=True, layer_norm=layer_norm)
     away_from_the_beginning(stack)
     return stack
 
 
+@pytest.mark.parametrize("layer_norm", [False, True])
 @pytest.mark.parametrize("num_layers", [1, 2, 3])
 @pytest.mark.parametrize("skip", SKIPS)
 @pytest.mark.parametrize("cell", CELLS)
 @torch.no_grad()
-def test_steps_and_windows_give_what_the_whole_sequence_gives(cell: str, skip: str, num_layers: int) -> None:
-    check_steps_and_windows(make_stack(num_layers, cell, skip))
+def test_steps_and_windows_give_what_the_whole_sequence_gives(
+    cell: str, skip: str, num_layers: int, layer_norm: bool
+) -> None:
+    check_steps_and_windows(make_stack(num_layers, cell, skip, layer_norm=layer_norm))
 
 
 @pytest.mark.parametrize("skip", SKIPS)
@@ -97,11 +102,32 @@ def test_skips_are_wired_as_documented() -> None:
     torch.testing.assert_close(stack(x)[0], third(second(first(x))))
 
 
+@torch.no_grad()
+def test_a_norm_is_between_a_layer_and_those_that_see_it_and_not_in_its_state() -> None:
+    x, stack = make_input(), make_stack(2, skip="residual", layer_norm=True)
+
+    def normed(index: int, h: Tensor) -> Tensor:
+        norm = stack.norms[index]
+        assert isinstance(norm, nn.LayerNorm)
+        around = (h - h.mean(2, keepdim=True)) / torch.sqrt(h.var(2, keepdim=True, correction=0) + norm.eps)
+        return around * norm.weight + norm.bias
+
+    initial = stack.initial_state(B)
+    h1, state1 = stack.cells[0](x, initial[0])
+    below = normed(0, h1)
+    h2, state2 = stack.cells[1](below, initial[1])
+    outputs, state = stack(x)
+    torch.testing.assert_close(outputs, below + normed(1, h2))
+    assert_close(state, (state1, state2))
+
+
+@pytest.mark.parametrize("layer_norm", [False, True])
 @pytest.mark.parametrize("skip", SKIPS)
 @pytest.mark.parametrize("cell", CELLS)
-def test_every_parameter_receives_a_gradient(cell: str, skip: str) -> None:
+def test_every_parameter_receives_a_gradient(cell: str, skip: str, layer_norm: bool) -> None:
     torch.manual_seed(0)
-    stack = Stack(X, H, 3, cell, skip, learned_state=True)  # as it begins, with zeros where it begins with zeros
+    # As it begins, with zeros where it begins with zeros.
+    stack = Stack(X, H, 3, cell, skip, learned_state=True, layer_norm=layer_norm)
     stack(make_input())[0].square().sum().backward()
     check_gradients(stack)
 

@@ -14,10 +14,11 @@ The rows are in an order in which those that go through a sigmoid stand together
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from musiclstm.model.cells import Cell, FusedCell, PeepholeCell
 from musiclstm.model.music_lstm import MusicLSTM
@@ -45,6 +46,7 @@ class Folded:
     bias: (P,), added along with it.
     head: pairs of a matrix and a bias or None, one applied after the other.
     intervals: the matrix of the head of `Intervals`, where the model goes by them.
+    norms: what each layer's h goes through before others see it, one each or none.
     bound: no value of h is ever further from zero.
     """
 
@@ -56,6 +58,7 @@ class Folded:
     bias: Tensor
     head: list[tuple[Tensor, Tensor | None]]
     intervals: Tensor | None
+    norms: nn.ModuleList
     bound: float
 
 
@@ -89,6 +92,7 @@ def fold(model: MusicLSTM) -> Folded:
         torch.cat(biases),
         _head(model),
         None if model.intervals is None else model.intervals.head.weight.detach().clone(),
+        deepcopy(stack.norms),
         # A new h is below 1, or (gru) between one below 1 and the old: only a learned beginning can be beyond.
         max([1.0, *(float(learned[0].abs().max()) for learned in stack.learned)]),
     )

@@ -88,13 +88,18 @@ class FoldedStep(nn.Module):
         self.cell, self.skip, self.hidden_size = folded.cell, folded.skip, folded.hidden_size
         self.inputs = Inputs(model, folded, product)
         self.peepholes = [layer.peepholes for layer in folded.layers]
+        self.norms = folded.norms
         # Where skips are residual, what a layer sees of those below is the sum of their h.
         summed = layers if self.skip == "residual" else 1
-        self.products = nn.ModuleList(
-            product(weights.matrix, weights.bias, folded.bound * min(max(layer, 1), summed))
-            for layer, weights in enumerate(folded.layers)
-        )
-        bounds = [folded.bound * summed, None]
+        self.below, self.products = nn.ModuleList(), nn.ModuleList()
+        for layer, weights in enumerate(folded.layers):
+            matrix, bias, bound = weights.matrix, weights.bias, folded.bound * min(max(layer, 1), summed)
+            if layer and self.norms:
+                # What went through a norm has no bound worth the name, h has: each has a product of its own.
+                self.below.append(product(matrix[:, : self.hidden_size], bias, None))
+                matrix, bias, bound = matrix[:, self.hidden_size :], None, folded.bound
+            self.products.append(product(matrix, bias, bound))
+        bounds = [None if self.norms else folded.bound * summed, None]
         self.head = nn.ModuleList(
             product(matrix, bias, bound) for (matrix, bias), bound in zip(folded.head, bounds, strict=False)
         )
@@ -112,10 +117,14 @@ class FoldedStep(nn.Module):
         outputs: list[Tensor] = []
         after: list[CellState] = []
         for layer, product in enumerate(self.products):
-            seen = torch.cat((outputs[-1], state[layer][0]), 1) if outputs else state[layer][0]
-            gates = product(seen, rows[layer]) if layer < len(rows) else product(seen)
+            seen, added = state[layer][0], rows[layer] if layer < len(rows) else None
+            if outputs and self.norms:
+                added = self.below[layer - 1](outputs[-1], added)
+            elif outputs:
+                seen = torch.cat((outputs[-1], seen), 1)
+            gates = product(seen, added)
             after.append(advance(self.cell, self.hidden_size, gates, state[layer], self.peepholes[layer]))
-            h = after[-1][0]
+            h = self.norms[layer](after[-1][0]) if self.norms else after[-1][0]
             outputs.append(outputs[-1] + h if self.skip == "residual" and outputs else h)
         joined = torch.cat(outputs, 1) if self.skip == "graves" else outputs[-1]
         logits = joined

@@ -20,7 +20,7 @@ ENGINES = [TorchEngine, pytest.param(Int8Engine, marks=needs_int8)]
 
 
 def name(kind: dict[str, Any]) -> str:
-    said = [key for key in ("tie_output", "learned_state", "references") if kind.get(key)]
+    said = [key for key in ("tie_output", "learned_state", "layer_norm", "references") if kind.get(key)]
     return "-".join([kind["cell"], kind["skip"], *said])
 
 
