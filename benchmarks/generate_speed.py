@@ -53,6 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.data is not None and options.checkpoint is None:
         parser.error("--data is for a trained model: give its --checkpoint")
+    if options.device == "cuda":
+        if not torch.cuda.is_available():
+            parser.error("--device cuda: torch sees no GPU here")
+        if options.data is not None or options.notochord is not None:
+            parser.error("--device cuda times batches alone: leave --data and --notochord out")
     torch.set_num_threads(1)
     if options.checkpoint is not None:
         generator = load(options.checkpoint, device=options.device)
@@ -252,10 +257,7 @@ def _batched(generator: MusicGenerator, engines: dict[str, Engine], rounds: int,
 
 
 def _on_gpu(generator: MusicGenerator, rounds: int, steps: int) -> None:
-    """Many rows on a GPU: the step alone, and whole tokens by one thread and by as many as the engine has writers.
-
-    More rows than `generate` writes at once, which is 64.
-    """
+    """Many rows on a GPU: the step alone, and whole tokens by one thread and by as many as the engine has writers."""
     engine = make_engine(generator.model, "cuda")
     print(f"engine cuda: {compare(engine, generator.model)}")
     print(f"\n{torch.cuda.get_device_name()}, tokens a second ({rounds} rounds of {steps} steps)")

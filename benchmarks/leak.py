@@ -6,7 +6,8 @@ Two models are trained by `experiment=jsb_16th` for as many steps: one as it is,
 the chord that the four notes of a step make together, from the first of them on. TonicNet (Peracha 2019) writes that
 chord before the notes and publishes the nats of the notes alone, 0.220; but the notes determine the chord, so that what
 it costs belongs to them. As there, chords are 12 roots of major, minor, diminished and augmented ones, one for all
-others, and one for silence; root and quality are what music21 finds. A run that FOLDER has already is not made again.
+others, and one for silence; root and quality are what music21 finds. A run of these steps and settings that FOLDER has already is not
+made again.
 
 Natural logarithms; whole pieces, every symbol scored, the header and the end included, per note: by 4 times the number
 of 16ths.
@@ -128,7 +129,8 @@ def main() -> None:
     pieces = {name: [voices_score(p) for p in each] for name, each in read_jsb_16th(given.data).items()}
     rows = []
     for name, leaky in (("joint", False), ("given the chord: leaky, not comparable", True)):
-        folder = given.output / ("leaky" if leaky else "joint")
+        settings = [str(given.steps), *(override.replace("/", "_") for override in given.overrides)]
+        folder = given.output / "-".join(["leaky" if leaky else "joint", *settings])
         bundle = load_bundle(trained(given.data, folder, given.steps, leaky, given.overrides))
         tokenizer = (LeakyVoices if leaky else Voices)(**bundle.tokenizer["arguments"])
         rows.append((name, [nats_per_note(bundle.model.eval(), tokenizer, pieces[split]) for split in SPLITS]))

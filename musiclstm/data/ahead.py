@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from musiclstm.data.lanes import Window
 from musiclstm.errors import UserError
 
 WINDOWS = 4  # that lie ready at most
+SHARED = Path("/dev/shm")
+"""Where Linux keeps what processes share; a container has 64 MB of it unless told otherwise."""
+NARROW = torch.int16
+DYING = "DataLoader worker"  # torch's words for a process that is no more
 
 
 class Ahead:
     """The same windows in the same order, in memory from which a GPU copies by itself while the program goes on.
+
+    Their numbers are of the type `NARROW` where they fit, a quarter of the memory.
 
     A thread would not do: it takes turns with the one that hands a GPU its work. The process is a fork of this one.
     """
@@ -30,11 +39,31 @@ class Ahead:
             prefetch_factor=WINDOWS,
             pin_memory=torch.cuda.is_available(),
             multiprocessing_context="fork",
+            generator=torch.Generator(),  # else it draws from the one that dropout draws from
         )
-        for window in loader:
-            if isinstance(window, UserError):
-                raise window
-            yield window
+        try:
+            for window in loader:
+                if isinstance(window, UserError):
+                    raise window
+                yield window
+        except RuntimeError as error:
+            if DYING not in str(error):
+                raise
+            raise UserError(
+                "the process that encodes pieces ahead was ended from outside, perhaps for want of memory: close other "
+                "programs, or give fewer data.lanes, and go on with ckpt_path"
+            ) from None
+
+
+def shared_memory_missing(lanes: int, window: int, features: int) -> str | None:
+    """What is wrong with the memory that processes share, in a few words, for windows of that size; None where it will
+    do, or where nobody can say."""
+    if not SHARED.is_dir():
+        return None
+    # One more is being written, and one read. Narrow numbers are the rule: only an odd vocabulary has wider ones.
+    needed = (WINDOWS + 2) * lanes * window * (2 + features) * NARROW.itemsize
+    free = shutil.disk_usage(SHARED).free
+    return None if free >= needed else f"{SHARED} has {free >> 20} MB left, and {-(-needed >> 20)} MB are needed"
 
 
 class _Stream(IterableDataset["Window | UserError"]):
@@ -45,6 +74,14 @@ class _Stream(IterableDataset["Window | UserError"]):
 
     def __iter__(self) -> Iterator[Window | UserError]:
         try:
-            yield from self.windows
+            for window in self.windows:
+                tokens, targets, context = map(_narrow, window[:3])
+                yield window._replace(tokens=tokens, targets=targets, context=context)
         except UserError as error:
             yield error
+
+
+def _narrow(numbers: Tensor) -> Tensor:
+    """None is below zero."""
+    fits = not numbers.numel() or int(numbers.max()) <= torch.iinfo(NARROW).max
+    return numbers.to(NARROW) if fits else numbers

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import numpy as np
+import torch
 
-from musiclstm.console import say
-from musiclstm.data.ahead import Ahead
+from musiclstm.console import say, warn
+from musiclstm.data.ahead import Ahead, shared_memory_missing
 from musiclstm.data.augmentation import Augmentation
-from musiclstm.data.lanes import Encoded, Lanes, WholePieces
+from musiclstm.data.lanes import Encoded, Lanes, WholePieces, Window
 from musiclstm.errors import UserError
 from musiclstm.tokenizers.base import Tokenizer
 
@@ -132,9 +133,22 @@ class MusicData(L.LightningDataModule):
         )
         if self.position is not None:
             lanes.seek(self.position)
-        # On the CPU another process would take from this one what it gives. Where none can be forked it goes without.
+        return Ahead(lanes) if self._ahead() else lanes
+
+    def _ahead(self) -> bool:
+        """Whether another process is to encode ahead: not for a CPU, from which it would take what it gives."""
         on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
-        return Ahead(lanes) if on_gpu and "fork" in multiprocessing.get_all_start_methods() else lanes
+        if not on_gpu or "fork" not in multiprocessing.get_all_start_methods():
+            return False
+        missing = shared_memory_missing(self.lanes, self.window, len(self.tokenizer.context_sizes))
+        if missing:
+            warn(f"pieces are not encoded ahead, which is slower: {missing} (in Docker: --shm-size=1g)")
+        return missing is None
+
+    def transfer_batch_to_device(self, batch: Window, device: torch.device, dataloader_idx: int) -> Window:
+        """The numbers go as they are and are widened there. `reset` stays: the program looks at it."""
+        tokens, targets, context = (part.to(device, non_blocking=True).long() for part in batch[:3])
+        return batch._replace(tokens=tokens, targets=targets, context=context)
 
     def val_dataloader(self) -> WholePieces:
         """This process's share of the validation pieces."""

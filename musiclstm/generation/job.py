@@ -24,8 +24,6 @@ from musiclstm.score import Score
 if TYPE_CHECKING:
     import pretty_midi
 
-BATCH = 64  # rows written side by side
-
 
 @dataclass(frozen=True)
 class Generated:
@@ -79,7 +77,7 @@ class Job:
     ) -> list[Generated]:
         """Writes them; `on_end` hears of each number of pieces that end, `on_tokens` of each number of tokens."""
         pieces: list[Generated] = []
-        size = max(1, BATCH // self.particles)
+        size = max(1, self.player.engine.rows // self.particles)
         for first in range(0, self.n, size):
             numbers = range(first, min(first + size, self.n))
             rows = len(numbers) * self.particles

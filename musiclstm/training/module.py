@@ -101,18 +101,28 @@ class MusicTraining(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # Before the weights are put in, where what does not fit would be said in shapes.
         wrote = checkpoint.get("hyper_parameters", {})
-        if not wrote.keys() >= {"model", "provenance"}:
+        if not wrote.keys() >= {"model", "tokenizer", "provenance"}:
             raise UserError("ckpt_path is a checkpoint that musiclstm.train did not write")
-        for name in sorted((wrote["model"].keys() | self.model.arguments.keys()) - {"dropout"}):
-            old, new = wrote["model"].get(name), self.model.arguments.get(name)
-            if name in OF_TOKENIZER and old != new:
-                version = wrote["provenance"].get("version", "of then")
+        if wrote["tokenizer"] != self.tokenizer.to_dict():
+            what = _difference(wrote["tokenizer"], self.tokenizer.to_dict())
+            raise UserError(f"the tokenizer cannot be changed with ckpt_path: {what}; give the one of then")
+        old, new = wrote["model"], self.model.arguments
+        if bool(old.get("references")) != bool(new.get("references")):
+            began_with = str(bool(old.get("references"))).lower()
+            raise UserError(f"model.intervals cannot be changed with ckpt_path: the run began with {began_with}")
+        # A setting that a model of before did not have is one that does nothing.
+        names = sorted(old.keys() | new.keys())
+        changed = [name for name in names if (old.get(name) or None) != (new.get(name) or None)]
+        if set(changed) & set(OF_TOKENIZER):
+            raise UserError(
+                f"the checkpoint is of a run in which {self.tokenizer.name} had another vocabulary or other features: "
+                "go on with the musiclstm that began it, or train anew"
+            )
+        for name in changed:
+            if name != "dropout":
                 raise UserError(
-                    f"the checkpoint is of a run in which {self.tokenizer.name} had another vocabulary or other "
-                    f"features: go on with musiclstm {version} and its data, or train anew"
+                    f"model.{name}={new.get(name)} cannot be changed with ckpt_path: the run began with {old.get(name)}"
                 )
-            if old != new:
-                raise UserError(f"model.{name}={new} cannot be changed with ckpt_path: the run began with {old}")
 
     def on_validation_epoch_start(self) -> None:
         self._val_state = None
@@ -154,6 +164,13 @@ class MusicTraining(L.LightningModule):
             optimizer, lambda step: warmup_cosine(step, self.warmup_steps, self.progress())
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _difference(began: dict[str, Any], now: dict[str, Any]) -> str:
+    """In which setting two tokenizers (`to_dict`) differ, in a few words."""
+    old, new = ({"name": each["name"], **each["arguments"]} for each in (began, now))
+    first = next(key for key in {**old, **new} if old.get(key) != new.get(key))
+    return f"the run began with {first} {str(old.get(first))[:60]}, now it is {str(new.get(first))[:60]}"
 
 
 def _moving_average(decay: float) -> Callable[[Any, Any, torch.Tensor | int], None]:

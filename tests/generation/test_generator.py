@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from musiclstm.errors import UserError
-from musiclstm.generation import MusicGenerator, job, load, newest_bundle, writing
+from musiclstm.generation import MusicGenerator, load, newest_bundle, writing
 from musiclstm.generation.controls import Plan
 from musiclstm.generation.controls.accounts import PlanState
 from musiclstm.model.bundle import save_bundle
@@ -161,7 +161,7 @@ def test_a_piece_is_the_same_whatever_is_written_beside_it(name: str) -> None:
 def test_many_pieces_are_written_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     made = make_generator()
     together = made.generate_scores(5, max_tokens=20)
-    monkeypatch.setattr(job, "BATCH", 2)
+    monkeypatch.setattr(type(made.engine), "rows", 2)
     ended: list[int] = []
     apart = made.generate_scores(5, max_tokens=20, on_end=ended.append)
     assert [piece.score for piece in apart] == [piece.score for piece in together]

@@ -4,10 +4,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from musiclstm.data.datamodule import MusicData
 from musiclstm.errors import UserError
 from musiclstm.tokenizers.voices import Voices
 from musiclstm.training.keep import BUNDLE
@@ -69,12 +71,55 @@ def test_resuming_from_any_step_ends_the_same(straight: Path, tmp_path: Path, ev
 def test_a_model_of_other_shape_does_not_go_on(straight: Path, tmp_path: Path) -> None:
     for arguments, reason in (
         ({"hidden_size": 24}, r"model\.hidden_size=24 cannot be changed with ckpt_path: the run began with \d+"),
-        (Voices().references(), "another vocabulary or other features: go on with musiclstm"),
+        (Voices().references(), r"model\.intervals cannot be changed with ckpt_path: the run began with false"),
+        ({"layer_norm": True}, r"model\.layer_norm=True cannot be changed with ckpt_path: the run began with False"),
     ):
         with pytest.raises(UserError, match=reason):
             small_fit(tmp_path, ckpt_path=straight / "last.ckpt", model_arguments=arguments)
     longer = small_fit(tmp_path, steps=13, ckpt_path=straight / "last.ckpt", model_arguments={"dropout": 0.5})
     assert longer.steps == 13  # dropout has no shape
+
+
+def altered(path: Path, to: Path, **parts: dict[str, Any]) -> Path:
+    """A checkpoint that says other things of its model or tokenizer."""
+    checkpoint = torch.load(path, weights_only=True)
+    for name, changes in parts.items():
+        checkpoint["hyper_parameters"][name] |= changes
+    torch.save(checkpoint, to)
+    return to
+
+
+def test_what_has_changed_since_the_run_began_is_named(straight: Path, tmp_path: Path) -> None:
+    last = straight / "last.ckpt"
+    for parts, reason in (
+        ({"tokenizer": {"name": "remi"}}, "the tokenizer cannot be changed .* began with name remi, now it is voices"),
+        ({"tokenizer": {"arguments": {}}}, "the tokenizer cannot be changed .* began with .* None, now it is"),
+        ({"model": {"context_sizes": [4, 5]}}, "other features: go on with the musiclstm that began it, or train anew"),
+    ):
+        checkpoint = altered(last, tmp_path / "altered.ckpt", **parts)
+        with pytest.raises(UserError, match=reason):
+            small_fit(tmp_path, ckpt_path=checkpoint)
+
+
+def test_a_checkpoint_from_before_there_was_a_setting_goes_on(straight: Path, tmp_path: Path) -> None:
+    checkpoint = torch.load(straight / "last.ckpt", weights_only=True)
+    del checkpoint["hyper_parameters"]["model"]["layer_norm"]
+    torch.save(checkpoint, tmp_path / "old.ckpt")
+    assert small_fit(tmp_path, steps=13, ckpt_path=tmp_path / "old.ckpt").steps == 13
+
+
+def test_a_run_whose_pieces_are_encoded_ahead_is_the_same_run(
+    straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(bundle: Path, step: int) -> None:
+        if step == 8:
+            raise Stop
+
+    monkeypatch.setattr(MusicData, "_ahead", lambda data: True)
+    with pytest.raises(Stop):
+        small_fit(tmp_path, every=3, on_best=stop)
+    small_fit(tmp_path, every=3, ckpt_path=tmp_path / "last.ckpt")
+    assert same(straight / "last.ckpt", tmp_path / "last.ckpt")
 
 
 def test_a_memory_is_resumed_as_any_state(tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ def make_engine(model: MusicLSTM, kind: str = "auto") -> Engine:
         raise UserError(f"engine={kind!r} is unknown: choose one of {', '.join(KINDS)}")
     if kind != "auto":
         if reason := _missing(model, kind):
-            raise UserError(f"engine={kind} is not possible here ({reason}): give engine=auto")
+            remedy = f"engine=auto{_other_device(model, kind)}"
+            raise UserError(f"engine={kind} is not possible here ({reason}): give {remedy}")
         engine, problem = _make(model, kind)
         if problem:
             raise UserError(f"engine={kind} is refused, {problem}: give engine=auto")
@@ -46,6 +47,13 @@ def make_engine(model: MusicLSTM, kind: str = "auto") -> Engine:
                 return engine
             warn(f"engine={candidate} is left out, {problem}")
     return ReferenceEngine(model)
+
+
+def _other_device(model: MusicLSTM, kind: str) -> str:
+    """What a remedy adds where the model is not on the device that the engine is for."""
+    wanted = "cuda" if kind == "cuda" else "cpu"
+    elsewhere = model.arguments["cell"] != ATTENTION and model.embedding.weight.device.type != wanted
+    return f", or device={wanted}" if elsewhere else ""
 
 
 def _missing(model: MusicLSTM, kind: str) -> str | None:

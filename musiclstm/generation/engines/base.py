@@ -26,6 +26,8 @@ class Engine(Protocol):
     """
 
     name: str
+    rows: int
+    """How many had better be written side by side, where so many are asked for."""
 
     def initial_state(self, batch: int) -> State:
         """The state before the first token, for `batch` rows."""
@@ -50,6 +52,7 @@ class ModelEngine(ABC):
     """What engines share: the model's initial state, reading by its window, threads."""
 
     name: str
+    rows = 64
     small_step = 30_000_000  # multiplications, a few milliseconds of them
 
     def __init__(self, model: MusicLSTM) -> None:

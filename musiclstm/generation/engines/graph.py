@@ -24,6 +24,7 @@ class GraphEngine(ModelEngine):
     """
 
     name = "cuda"
+    rows = 4096
 
     def __init__(self, model: MusicLSTM) -> None:
         super().__init__(model)
@@ -81,6 +82,7 @@ def capture(step: Callable[[], tuple[Tensor, State]]) -> tuple[Callable[[], None
             step()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # What other threads do on the device meanwhile, picking rows of a state say, is theirs and does not end this.
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         given = step()
     return graph.replay, given

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -57,3 +58,17 @@ def divergence(expected: np.ndarray, found: np.ndarray) -> float:
     """The mean KL(expected || found) of logits (..., V), in nats."""
     wanted, given = (torch.from_numpy(logits).log_softmax(-1) for logits in (expected, found))
     return float((wanted.exp() * (wanted - given)).sum(-1).mean())
+
+
+def eager(step: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
+    """Stands in for the capture of a CUDA graph: steps again and writes into the same memory."""
+    given = step()
+
+    def flat(value: Any) -> list[torch.Tensor]:
+        return [value] if isinstance(value, torch.Tensor) else [part for parts in value for part in flat(parts)]
+
+    def replay() -> None:
+        for old, new in zip(flat(given), flat(step()), strict=True):
+            old.copy_(new)
+
+    return replay, given
