@@ -6,8 +6,8 @@ Two models are trained by `experiment=jsb_16th` for as many steps: one as it is,
 the chord that the four notes of a step make together, from the first of them on. TonicNet (Peracha 2019) writes that
 chord before the notes and publishes the nats of the notes alone, 0.220; but the notes determine the chord, so that what
 it costs belongs to them. As there, chords are 12 roots of major, minor, diminished and augmented ones, one for all
-others, and one for silence; root and quality are what music21 finds. A run of these steps and settings that FOLDER has already is not
-made again.
+others, and one for silence; root and quality are what music21 finds. A run of these steps and
+settings that FOLDER has already is not made again.
 
 Natural logarithms; whole pieces, every symbol scored, the header and the end included, per note: by 4 times the number
 of 16ths.
