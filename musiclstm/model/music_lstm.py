@@ -133,6 +133,16 @@ class MusicLSTM(nn.Module):
         """The state before the first token, for `batch` rows."""
         return self.stack.initial_state(batch)
 
+    @torch.no_grad()
+    def scale_logits(self, factor: float) -> None:
+        """Changes the weights such that all logits are `factor` times what they were."""
+        scaled = [self.head.weight, self.head.bias, self.tied_bias]
+        if self.intervals is not None:
+            scaled.append(self.intervals.head.weight)
+        for part in scaled:
+            if part is not None:
+                part.mul_(factor)
+
     @property
     def num_parameters(self) -> int:
         """How many numbers training adjusts."""

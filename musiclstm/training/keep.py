@@ -21,7 +21,7 @@ LAST = "last.ckpt"
 
 
 class BestBundle(L.Callback):
-    """Writes the bundle of the averaged weights whenever validation is better than ever, then calls `on_best`.
+    """Writes the bundle of the averaged model, calibrated, whenever validation is better than ever; calls `on_best`.
 
     `on_best` receives the path of the bundle; `best` is the lowest `val/nats_per_note`, `scores` all metrics
     of that validation.
@@ -47,7 +47,8 @@ class BestBundle(L.Callback):
             "tokens_seen": pl_module.tokens_seen,
             **self.scores,
         }
-        save_bundle(self.path, pl_module.averaged, pl_module.tokenizer.to_dict(), provenance)
+        model = pl_module.calibrated(self.scores["val/logit_factor"])
+        save_bundle(self.path, model, pl_module.tokenizer.to_dict(), provenance)
         if self.on_best is not None:
             self.on_best(self.path, trainer.global_step)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, cast
 
 import lightning as L
@@ -16,6 +17,7 @@ from musiclstm.errors import UserError
 from musiclstm.model.music_lstm import MusicLSTM
 from musiclstm.model.stack import State, detach_state
 from musiclstm.tokenizers.base import Tokenizer
+from musiclstm.training.calibration import FACTORS, PLAIN, nats_by_factor
 from musiclstm.training.schedule import warmup_cosine
 
 if TYPE_CHECKING:
@@ -28,7 +30,8 @@ OF_TOKENIZER = ("vocab_size", "context_sizes", "pitches", "pitch_tokens", "refer
 class MusicTraining(L.LightningModule):
     """Cross-entropy on the next token, with the state carried from window to window of a lane.
 
-    `average` follows the weights as an exponential moving average: it is what is validated and kept.
+    `average` follows the weights as an exponential moving average: it is what is validated and kept. With `calibrate`
+    its logits are multiplied for that by the one of `FACTORS` with which the validation pieces are likeliest.
     `val_notes` is the number of notes in all validation pieces, for nats per note. `progress` gives the share
     of the run that is done, for the cosine.
     """
@@ -46,6 +49,7 @@ class MusicTraining(L.LightningModule):
         betas: tuple[float, float] = (0.9, 0.99),
         warmup_steps: int = 100,
         average_decay: float = 0.995,
+        calibrate: bool = True,
         compile: bool = False,
     ) -> None:
         super().__init__()
@@ -68,7 +72,8 @@ class MusicTraining(L.LightningModule):
         self.tokens_seen = 0
         self._forward = torch.compile(model) if compile else model
         self._val_state: State | None = None
-        self.val_sums = torch.zeros(3, dtype=torch.float64)  # nats, tokens, units of the tokenizer
+        self.factors = FACTORS if calibrate else PLAIN
+        self.reset_sums()
         unit = torch.zeros(len(tokenizer.vocabulary), dtype=torch.bool)
         for kind in tokenizer.unit[1] if tokenizer.unit else ():
             span = tokenizer.vocabulary.range(kind)
@@ -80,6 +85,16 @@ class MusicTraining(L.LightningModule):
     def averaged(self) -> MusicLSTM:
         """The model with the averaged weights."""
         return cast(MusicLSTM, self.average.module)
+
+    def calibrated(self, factor: float) -> MusicLSTM:
+        """A copy of it whose logits are `factor` times as large."""
+        model = deepcopy(self.averaged)
+        model.scale_logits(factor)
+        return model
+
+    def reset_sums(self) -> None:
+        """Forgets what validation has added up so far: nats by factor, tokens, units of the tokenizer."""
+        self.val_sums = torch.zeros(len(self.factors) + 2, dtype=torch.float64)
 
     def training_step(self, batch: Window, batch_idx: int) -> torch.Tensor:
         logits, state = self._forward(batch.tokens, batch.context, self.state, batch.reset)
@@ -126,28 +141,32 @@ class MusicTraining(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self._val_state = None
-        self.val_sums = torch.zeros(3, dtype=torch.float64)
+        self.reset_sums()
 
     def validation_step(self, batch: Window, batch_idx: int) -> None:
         fresh = bool(batch.reset[0, 0])
         logits, self._val_state = self.averaged(batch.tokens, batch.context, None if fresh else self._val_state)
         targets = batch.targets.flatten()
-        nats = F.cross_entropy(logits.flatten(0, 1).float(), targets, ignore_index=IGNORE, reduction="sum")
         scored = targets != IGNORE
-        self.val_sums += torch.stack([nats, scored.sum(), (self._unit[targets] & scored).sum()]).double().cpu()
+        nats = nats_by_factor(logits.flatten(0, 1)[scored].float(), targets[scored], self.factors)
+        counts = torch.stack([scored.sum(), (self._unit[targets] & scored).sum()])
+        self.val_sums += torch.cat([nats.cpu().double(), counts.cpu()])
 
     def on_validation_epoch_end(self) -> None:
         for name, value in self.val_metrics().items():
             self.log(name, value, sync_dist=True)  # the same on every process
 
     def val_metrics(self) -> dict[str, float]:
-        """What the last validation found, over all processes: nats per token, per note, and per unit."""
+        """What the last validation found, over all processes: nats per token, per note, and per unit, at the factor for
+        the logits with which they are fewest."""
         sums = self.trainer.strategy.reduce(self.val_sums.to(self.device).float(), reduce_op="sum")
-        nats, tokens, units = (float(value) for value in sums)
+        *by_factor, tokens, units = sums.tolist()
+        nats = min(by_factor)
         metrics = {
             "val/loss": nats / max(1.0, tokens),
             "val/perplexity": math.exp(min(50.0, nats / max(1.0, tokens))),
             "val/nats_per_note": nats / max(1, self.val_notes),
+            "val/logit_factor": float(self.factors[by_factor.index(nats)]),
         }
         if self.tokenizer.unit:
             metrics[f"val/nats_per_{self.tokenizer.unit[0]}"] = nats / max(1.0, units)

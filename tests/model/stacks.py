@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from musiclstm.model.attention import AttentionStack
 from musiclstm.model.stack import Stack, State, select_state
@@ -15,7 +15,7 @@ def make_input(batch: int = B, length: int = T) -> Tensor:
     return torch.randn(batch, length, X, generator=torch.Generator().manual_seed(1))
 
 
-def away_from_the_beginning(stack: Stack | AttentionStack) -> None:
+def away_from_the_beginning(stack: nn.Module) -> None:
     """Draws all its parameters anew, none of them what it begins as."""
     with torch.no_grad():
         for parameter in stack.parameters():

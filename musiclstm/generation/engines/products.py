@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-ENGINES = ("x86", "fbgemm")  # torch's quantised kernels that have the operator used here
-SMALLEST = 1e-12  # what a scale is at least: rows of zeros have one, too
+from musiclstm.generation.engines.int8_kernels import KERNELS, SMALLEST, Kernel
 
 
 class Product(nn.Module):
@@ -47,10 +42,8 @@ class FloatProduct(Product):
 class Int8Product(Product):
     """With W in int8, a scale for each row of it, and x in 8 bits. The sums are exact, whatever B is.
 
-    The scale of x follows from its bound. Without one each row of x has its own, which takes five more calls.
-
-    torch's operator for this takes one scale for all of x. Its dynamic sibling would take that from the largest value
-    in the batch, so that a row's result would depend on the rows beside it; it is also slower.
+    The scale of x follows from its bound. Without one each row of x has its own, which takes five more calls. One that
+    followed from the largest value in the batch would make a row's result depend on the rows beside it.
     """
 
     bias: Tensor | None
@@ -58,18 +51,17 @@ class Int8Product(Product):
     def __init__(self, weight: Tensor, bias: Tensor | None, bound: float | None) -> None:
         super().__init__(weight, bias, bound)
         self.bounded = bound is not None
-        self.packed = _pack(weight, bias if self.bounded else None)
+        self.multiply = kernel()(weight, bias if self.bounded else None)
         self.register_buffer("bias", bias)
         self.zero = levels() + 1
         self.scale = (1.0 if bound is None else bound) / levels()
 
     def forward(self, x: Tensor, added: Tensor | None = None) -> Tensor:
-        operator = _operator()
         if self.bounded:
-            product: Tensor = operator(x, self.scale, self.zero, self.packed)
+            product: Tensor = self.multiply(x, self.scale, self.zero)
         else:
             largest = x.abs().amax(dim=1, keepdim=True).clamp_min_(SMALLEST)  # (B, 1)
-            product = operator(x / largest, self.scale, self.zero, self.packed).mul_(largest)
+            product = self.multiply(x / largest, self.scale, self.zero).mul_(largest)
             if self.bias is not None:
                 product.add_(self.bias)
         return product if added is None else product.add_(added)
@@ -78,11 +70,24 @@ class Int8Product(Product):
 def int8_missing() -> str | None:
     """Why there are no products in int8 here, in a few words; None where there are."""
     try:
-        _operator()
         levels()
-    except (AttributeError, RuntimeError, NotImplementedError) as error:
-        return str(error).partition("\n")[0][:120] or type(error).__name__
+    except RuntimeError as error:
+        return str(error)
     return None
+
+
+@cache
+def kernel() -> type[Kernel]:
+    """The first of `KERNELS` that works here; RuntimeError where none does."""
+    reasons = []
+    for candidate in KERNELS:
+        try:
+            _sum_of_ones(candidate)
+        except (AttributeError, RuntimeError, NotImplementedError) as error:
+            reasons.append(str(error).partition("\n")[0][:120] or type(error).__name__)
+        else:
+            return candidate
+    raise RuntimeError(f"no int8 kernels: {'; '.join(reasons)}")
 
 
 @cache
@@ -91,37 +96,9 @@ def levels() -> int:
 
     CPUs without VNNI add two products of 8 bits each in 16.
     """
-    weight = torch.ones(1, 64)
-    result = _operator()(torch.ones(1, 64), 1 / 127, 128, _pack(weight))
-    return 127 if abs(float(result) - 64) < 0.5 else 63
+    return 127 if abs(_sum_of_ones(kernel()) - 64) < 0.5 else 63
 
 
-def _operator() -> Any:
-    return torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32.default
-
-
-def _pack(weight: Tensor, bias: Tensor | None = None) -> Any:
-    """A weight (N, K) and a bias (N,) as the operator wants them."""
-    scale = weight.abs().amax(dim=1).double().clamp_min_(SMALLEST) / 127  # (N,)
-    whole = (weight / scale.float()[:, None]).round_().to(torch.int8)
-    zero = torch.zeros(len(scale), dtype=torch.int64)
-    with _engine(), warnings.catch_warnings():
-        # torch means to drop the tensors in which the operator takes its weights. Where it has, there are no products
-        # in int8, and steps are made in float32.
-        warnings.filterwarnings("ignore", "torch.quantize_per_tensor, torch.quantize_per_channel", UserWarning)
-        quantised = torch._make_per_channel_quantized_tensor(whole, scale, zero, 0)
-        return torch.ops.quantized.linear_prepack(quantised, bias)
-
-
-@contextmanager
-def _engine() -> Iterator[None]:
-    """A block in which torch packs for the kernels that have the operator. What is packed knows whose it is."""
-    before = torch.backends.quantized.engine
-    here = [name for name in ENGINES if name in torch.backends.quantized.supported_engines]
-    if not here:
-        raise RuntimeError(f"torch has no {' or '.join(ENGINES)} kernels on this machine")
-    torch.backends.quantized.engine = here[0]
-    try:
-        yield
-    finally:
-        torch.backends.quantized.engine = before
+def _sum_of_ones(kernel: type[Kernel]) -> float:
+    """What 64 times 1 times 1 comes to at the largest number of levels."""
+    return float(kernel(torch.ones(1, 64), None)(torch.ones(1, 64), 1 / 127, 128))

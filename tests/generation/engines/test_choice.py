@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 import torch
 
 from musiclstm.errors import UserError
-from musiclstm.generation.engines import compare, graph, make_engine, products
+from musiclstm.generation.engines import compare, graph, int8_kernels, make_engine, products
 from musiclstm.generation.engines.graph import GraphEngine
+from musiclstm.generation.engines.int8_kernels import Fbgemm, Kernel
 from musiclstm.generation.engines.products import FloatProduct, Int8Product, int8_missing
 from musiclstm.generation.engines.reference import ReferenceEngine
 from tests.generation.engines.models import draw, eager, make_model, run
@@ -18,12 +20,27 @@ from tests.generation.models import make_generator
 needs_int8 = pytest.mark.skipif(int8_missing() is not None, reason="no int8 products here")
 
 
-@pytest.fixture
-def no_operator(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing() -> Any:
-        return torch.ops.quantized.no_such_operator.default
+class Missing(Kernel):
+    def forward(self, x: torch.Tensor, scale: float, zero: int) -> torch.Tensor:
+        product: torch.Tensor = torch.ops.quantized.no_such_operator.default(x)
+        return product
 
-    monkeypatch.setattr(products, "_operator", missing)
+
+@pytest.fixture
+def forgetful() -> Iterator[None]:
+    """What was found out about kernels is forgotten, before and after."""
+    products.kernel.cache_clear()
+    products.levels.cache_clear()
+    yield
+    products.kernel.cache_clear()
+    products.levels.cache_clear()
+
+
+@pytest.fixture
+def no_operator(forgetful: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setattr(products, "KERNELS", [Missing])
+        yield
 
 
 @pytest.fixture
@@ -65,11 +82,18 @@ def test_without_the_operator_auto_takes_torch(no_operator: None, capsys: pytest
         make_engine(make_model(), "int8")
 
 
-def test_without_the_kernels_int8_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    products.levels.cache_clear()
-    monkeypatch.setattr(products, "ENGINES", ("none",))
-    assert "none kernels" in str(int8_missing())
-    assert make_engine(make_model()).name == "torch"
+def test_the_first_kernel_that_works_is_taken(forgetful: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    last = int8_kernels.KERNELS[-1]
+    with monkeypatch.context() as patch:
+        patch.setattr(products, "KERNELS", [Missing, last])
+        if int8_missing() is None:
+            assert products.kernel() is last
+
+
+def test_on_a_machine_without_the_libraries_there_are_no_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(int8_kernels, "FBGEMM", ("none",))
+    with pytest.raises(RuntimeError, match="no none kernels on this machine"):
+        Fbgemm(torch.ones(2, 3), None)
 
 
 @needs_int8
@@ -109,7 +133,16 @@ def test_unknown_kinds_and_devices() -> None:
 
 @needs_int8
 @pytest.mark.parametrize("levels", [127, 63])
-def test_int8_products(levels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kernel", int8_kernels.KERNELS)
+def test_int8_products(kernel: type[Kernel], levels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(products, "KERNELS", [kernel])
+        products.kernel.cache_clear()
+        missing = int8_missing()
+        products.kernel.cache_clear()
+    if missing:
+        pytest.skip(f"no {kernel.__name__} kernels here: {missing}")
+    monkeypatch.setattr(products, "kernel", lambda: kernel)
     monkeypatch.setattr(products, "levels", lambda: levels)
     torch.manual_seed(0)
     weight, bias, x = torch.randn(30, 64), torch.randn(30), torch.rand(6, 64) * 2 - 1
@@ -140,7 +173,17 @@ def test_the_logic_of_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sorted(engine._graphs) == [1, 4, 8]
 
 
-def test_pieces_are_the_same_by_whatever_threads_graphs_are_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def four_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_pieces_are_the_same_by_whatever_threads_graphs_are_replayed(
+    four_threads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(graph, "capture", eager)
     made = make_generator()
     made._engine = ReferenceEngine(made.model)
@@ -148,7 +191,6 @@ def test_pieces_are_the_same_by_whatever_threads_graphs_are_replayed(monkeypatch
     made._engine = GraphEngine(made.model)
     monkeypatch.setattr(graph, "ROWS", 3)
     monkeypatch.setattr(GraphEngine, "rows", 20)  # ten pieces of two particles, and then three
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     assert [made.engine.writers(rows) for rows in (20, 6)] == [4, 2]
     found = made.generate_scores(13, seed=4, max_tokens=40, particles=2, bars=2)
     assert [piece.score for piece in found] == [piece.score for piece in expected]
