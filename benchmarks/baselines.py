@@ -36,6 +36,7 @@ from musiclstm.model.music_lstm import ATTENTION, MusicLSTM
 ROWS: dict[str, list[str]] = {
     "LSTM, Graves skips": [],
     "LSTM, no skips": ["model.skip=none"],
+    "LSTM, Graves skips, layer norm": ["model.layer_norm=true"],
     "GRU, Graves skips": ["model.cell=gru"],
     "Transformer": ["model=transformer"],
 }

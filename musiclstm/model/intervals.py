@@ -57,8 +57,11 @@ class Intervals(nn.Module):
 
     def starts(self, context: Tensor) -> Tensor:
         """For a context (..., F) the pitch of each reference, `unknown` where it is not known: (..., R)."""
-        features, zeros, _ = self._on(context.device)
-        pitch = context.index_select(-1, features) - zeros
+        return self.starts_of(context.index_select(-1, self._on(context.device)[0]))
+
+    def starts_of(self, values: Tensor) -> Tensor:
+        """The same for the values (..., R) of the features that name the references."""
+        pitch = values - self._on(values.device)[1]
         return torch.where((pitch >= 0) & (pitch < self.pitches), pitch, self.unknown)
 
     def between(self, starts: Tensor) -> Tensor:

@@ -33,19 +33,21 @@ class Inputs(nn.Module):
         sizes = torch.tensor([len(table) for table in tables])
         self.gates = len(folded.layers[0].matrix)
         self.project: Product | None = None
-        if 4 * len(folded.projection) * int(sizes.sum()) <= LARGEST_TABLE:
+        dtype = torch.float32
+        if product.tables.itemsize * len(folded.projection) * int(sizes.sum()) <= LARGEST_TABLE:
             tables = [torch.mm(table, folded.projection.t()) for table in tables]
             tables[0] += folded.bias
+            dtype = product.tables
         else:
             self.project = product(folded.projection, folded.bias, None)
-        self.register_buffer("table", torch.cat(tables))
+        self.register_buffer("table", torch.cat(tables).to(dtype))
         self.register_buffer("first", sizes.cumsum(0) - sizes)
         self.register_buffer("bags", torch.arange(LARGEST_BATCH) * len(sizes))
 
     def forward(self, index: Tensor) -> Sequence[Tensor]:
         """Tokens and features, int64 (B, 1 + F) -> (B, G) for each of the layers that see x."""
         bags = self.bags.narrow(0, 0, index.shape[0])
-        rows = torch.embedding_bag(self.table, (index + self.first).view(-1), bags, mode=0)[0]
+        rows = torch.embedding_bag(self.table, (index + self.first).view(-1), bags, mode=0)[0].float()
         if self.project is not None:
             rows = self.project(rows)
         return rows.split(self.gates, 1)

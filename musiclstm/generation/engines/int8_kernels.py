@@ -1,4 +1,4 @@
-"""The libraries in torch that multiply in int8, each behind the same face."""
+"""The libraries in torch that multiply in int8, each behind the same face, and which of them serve here."""
 
 from __future__ import annotations
 
@@ -7,25 +7,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+ALIGNED = 64  # a multiple of what torch and FBGEMM take at once of a row, which what is left over may round otherwise
 FBGEMM = ("x86", "fbgemm")  # the names by which torch packs for it
 SMALLEST = 1e-12  # what a scale is at least: rows of zeros have one, too
 
 
 class Kernel(nn.Module):
-    """x W^T + bias, W (N, K) in int8 with a scale for each row, x (B, K) in 8 bits with one scale.
+    """x W^T, W (N, K) in int8 with a scale for each row, x (B, K) in 8 bits with one scale.
+
+    scale: of x. zero: what stands for 0 among 0 ... 255; no |x| is more than `scale` times `zero` - 1.
 
     RuntimeError, AttributeError or NotImplementedError, when made or called, where torch or this machine has no such
     kernel.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+    def __init__(self, weight: Tensor, scale: float, zero: int) -> None:
         super().__init__()
 
-    def forward(self, x: Tensor, scale: float, zero: int) -> Tensor:
-        """Float32 (B, N). `zero` is what stands for 0 among 0 ... 255; no |x| is more than `scale` times `zero` - 1."""
+    def forward(self, x: Tensor) -> Tensor:
+        """Float32 (B, N)."""
         raise NotImplementedError
 
 
@@ -35,63 +39,23 @@ def quantised(weight: Tensor) -> tuple[Tensor, Tensor]:
     return (weight / scale.float()[:, None]).round_().to(torch.int8), scale
 
 
-class OneDnn(Kernel):
-    """oneDNN's, through the operators that torch's compiler makes of quantised layers. Batches gain most, by AMX."""
-
-    a_half: Tensor
-    scale: Tensor
-    bias: Tensor | None
-
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        super().__init__(weight, bias)
-        whole, scale = quantised(weight)
-        # Buffers, as what it packs cannot be a constant of a traced program.
-        self.register_buffer("packed", torch.ops.onednn.qlinear_prepack.default(whole, None))
-        self.register_buffer("scale", scale.float())
-        self.register_buffer("ones", torch.ones(len(whole)))
-        self.register_buffer("zeros", torch.zeros(len(whole), dtype=torch.int32))
-        self.register_buffer("a_half", torch.full((), 0.5))
-        self.register_buffer("bias", bias)
-
-    def forward(self, x: Tensor, scale: float, zero: int) -> Tensor:
-        # Converted it is cut off, which after a half was added is rounded.
-        x = torch.add(self.a_half + zero, x, alpha=1 / scale).to(torch.uint8)
-        # It is asked for sums alone, as it scales a row in other steps, and rounds it, than several.
-        product = _onednn()(x, zero, self.packed, self.ones, self.zeros).mul_(self.scale * scale)
-        return product if self.bias is None else product.add_(self.bias)
-
-
-@cache
-def _onednn() -> Callable[..., Tensor]:
-    """The operator, by a function that can be traced: a list of what may be numbers cannot."""
-    torch.ops.onednn.qlinear_pointwise.default  # noqa: B018 (AttributeError where there is none)
-    unit = torch.jit.CompilationUnit(
-        """
-        def multiply(x: Tensor, zero: int, weight: Tensor, ones: Tensor, zeros: Tensor) -> Tensor:
-            return torch.ops.onednn.qlinear_pointwise(
-                x, 1.0, zero, weight, ones, zeros, None, 1.0, 0, torch.float32, "none", [], "")
-        """
-    )
-    multiply: Callable[..., Tensor] = unit.multiply
-    return multiply
-
-
 class Fbgemm(Kernel):
-    """FBGEMM's. torch means to drop the tensors in which it takes its weights."""
+    """FBGEMM's, the quicker with few rows. torch means to drop the tensors in which it takes its weights."""
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        super().__init__(weight, bias)
-        whole, scale = quantised(weight)
-        zeros = torch.zeros(len(scale), dtype=torch.int64)
+    def __init__(self, weight: Tensor, scale: float, zero: int) -> None:
+        super().__init__(weight, scale, zero)
+        self.scale, self.zero = scale, zero
+        whole, scales = quantised(weight)
+        zeros = torch.zeros(len(scales), dtype=torch.int64)
         with _fbgemm(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "torch.quantize_per_tensor, torch.quantize_per_channel", UserWarning)
-            tensor = torch._make_per_channel_quantized_tensor(whole, scale, zeros, 0)
-            self.packed = torch.ops.quantized.linear_prepack(tensor, bias)
+            tensor = torch._make_per_channel_quantized_tensor(whole, scales, zeros, 0)
+            self.packed = torch.ops.quantized.linear_prepack(tensor, None)
 
-    def forward(self, x: Tensor, scale: float, zero: int) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         # Its dynamic sibling takes the scale from the largest value in the batch; it is also slower.
         multiply = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32.default
-        product: Tensor = multiply(x, scale, zero, self.packed)
+        product: Tensor = multiply(x, self.scale, self.zero, self.packed)
         return product
 
 
@@ -109,5 +73,97 @@ def _fbgemm() -> Iterator[None]:
         torch.backends.quantized.engine = before
 
 
-KERNELS: tuple[type[Kernel], ...] = (OneDnn, Fbgemm)
-"""The faster first."""
+class OneDnn(Kernel):
+    """oneDNN's, the quicker with many rows, by AMX above all. torch's compiler makes these of quantised layers."""
+
+    zero: Tensor
+    scales: Tensor
+
+    def __init__(self, weight: Tensor, scale: float, zero: int) -> None:
+        super().__init__(weight, scale, zero)
+        whole, scales = quantised(weight)
+        # As FBGEMM has them, in float32.
+        self.inverse, self.zero_point = float(np.float32(1) / np.float32(scale)), zero
+        # Buffers, as what it packs cannot be a constant of a traced program.
+        self.register_buffer("packed", torch.ops.onednn.qlinear_prepack.default(whole, None))
+        self.register_buffer("scales", scales.float() * torch.tensor(scale, dtype=torch.float32))
+        self.register_buffer("zero", torch.tensor(float(zero)))
+        self.register_buffer("ones", torch.ones(len(whole)))
+        self.register_buffer("zeros", torch.zeros(len(whole), dtype=torch.int32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.add(self.zero, x, alpha=self.inverse).round_().to(torch.uint8)
+        # It is asked for sums alone, as it scales a row in other steps, and rounds it, than several.
+        return _onednn()(x, self.zero_point, self.packed, self.ones, self.zeros).mul_(self.scales)
+
+
+@cache
+def _onednn() -> Callable[..., Tensor]:
+    """The operator, by a function that can be traced: a list of what may be numbers cannot."""
+    unit = torch.jit.CompilationUnit(
+        """
+        def multiply(x: Tensor, zero: int, weight: Tensor, ones: Tensor, zeros: Tensor) -> Tensor:
+            return torch.ops.onednn.qlinear_pointwise(
+                x, 1.0, zero, weight, ones, zeros, None, 1.0, 0, torch.float32, "none", [], "")
+        """
+    )
+    multiply: Callable[..., Tensor] = unit.multiply
+    return multiply
+
+
+KERNELS: tuple[type[Kernel], ...] = (Fbgemm, OneDnn)
+"""The quicker with few rows first."""
+
+
+@cache
+def kernels() -> tuple[type[Kernel], type[Kernel] | None]:
+    """The kernel of this machine, and one for many rows, where there is one that gives the same bits.
+
+    RuntimeError where none works.
+    """
+    working, reasons = [], []
+    for kernel in KERNELS:
+        try:
+            sum_of_ones(kernel)
+        except (AttributeError, RuntimeError, NotImplementedError) as error:
+            reasons.append(str(error).partition("\n")[0][:120] or type(error).__name__)
+        else:
+            working.append(kernel)
+    if not working:
+        raise RuntimeError(f"no int8 kernels: {'; '.join(reasons)}")
+    first, *others = working
+    return first, next((kernel for kernel in others if _same(first, kernel)), None)
+
+
+@cache
+def levels() -> int:
+    """How many steps to either side of zero x is given: 127, or 63 where products of more overflow.
+
+    CPUs without VNNI add two products of 8 bits each in 16.
+    """
+    return _levels(kernels()[0])
+
+
+def _levels(kernel: type[Kernel]) -> int:
+    return 127 if abs(sum_of_ones(kernel) - 64) < 0.5 else 63
+
+
+def sum_of_ones(kernel: type[Kernel]) -> float:
+    """What 64 times 1 times 1 comes to at the largest number of levels."""
+    ones = torch.ones(1, 64)
+    return float(kernel(ones, 1 / 127, 128)(ones))
+
+
+def _same(one: type[Kernel], other: type[Kernel]) -> bool:
+    """Whether both give the same, bit for bit, on numbers of which each second is half-way between two steps."""
+    made = torch.Generator().manual_seed(0)
+    steps = _levels(one)
+    weight = torch.randn(96, ALIGNED, generator=made)
+    for bound in (1.0, 3.0):
+        scale = bound / steps
+        x = (torch.rand(40, ALIGNED, generator=made) * 2 - 1) * bound
+        x[:, ::2] = (torch.randint(-steps, steps, (40, ALIGNED // 2), generator=made) + 0.5) * scale
+        products = [kernel(weight, scale, steps + 1) for kernel in (one, other)]
+        if not all(torch.equal(products[0](x[:rows]), products[1](x[:rows])) for rows in (1, 3, 40)):
+            return False
+    return True

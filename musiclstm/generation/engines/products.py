@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from musiclstm.generation.engines.int8_kernels import KERNELS, SMALLEST, Kernel
+from musiclstm.generation.engines.int8_kernels import SMALLEST, Kernel, kernels, levels
 
 
 class Product(nn.Module):
@@ -15,6 +15,9 @@ class Product(nn.Module):
 
     bound: no |x| is ever larger; None where that is not known.
     """
+
+    tables: ClassVar[torch.dtype] = torch.float32
+    """How exact tables of sums need be that go with such products."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, bound: float | None) -> None:
         super().__init__()
@@ -46,25 +49,36 @@ class Int8Product(Product):
     followed from the largest value in the batch would make a row's result depend on the rows beside it.
     """
 
+    tables = torch.float16
     bias: Tensor | None
 
     def __init__(self, weight: Tensor, bias: Tensor | None, bound: float | None) -> None:
         super().__init__(weight, bias, bound)
         self.bounded = bound is not None
-        self.multiply = kernel()(weight, bias if self.bounded else None)
+        scale = (1.0 if bound is None else bound) / levels()
+        self.multiply = self.kernel()(weight, scale, levels() + 1)
         self.register_buffer("bias", bias)
-        self.zero = levels() + 1
-        self.scale = (1.0 if bound is None else bound) / levels()
+
+    def kernel(self) -> type[Kernel]:
+        return kernels()[0]
 
     def forward(self, x: Tensor, added: Tensor | None = None) -> Tensor:
         if self.bounded:
-            product: Tensor = self.multiply(x, self.scale, self.zero)
+            product: Tensor = self.multiply(x)
         else:
             largest = x.abs().amax(dim=1, keepdim=True).clamp_min_(SMALLEST)  # (B, 1)
-            product = self.multiply(x / largest, self.scale, self.zero).mul_(largest)
-            if self.bias is not None:
-                product.add_(self.bias)
+            product = self.multiply(x / largest).mul_(largest)
+        added = self.bias if added is None else added
         return product if added is None else product.add_(added)
+
+
+class Int8BatchProduct(Int8Product):
+    """The same, bit for bit, by the kernel for many rows."""
+
+    def kernel(self) -> type[Kernel]:
+        many = kernels()[1]
+        assert many is not None
+        return many
 
 
 def int8_missing() -> str | None:
@@ -74,31 +88,3 @@ def int8_missing() -> str | None:
     except RuntimeError as error:
         return str(error)
     return None
-
-
-@cache
-def kernel() -> type[Kernel]:
-    """The first of `KERNELS` that works here; RuntimeError where none does."""
-    reasons = []
-    for candidate in KERNELS:
-        try:
-            _sum_of_ones(candidate)
-        except (AttributeError, RuntimeError, NotImplementedError) as error:
-            reasons.append(str(error).partition("\n")[0][:120] or type(error).__name__)
-        else:
-            return candidate
-    raise RuntimeError(f"no int8 kernels: {'; '.join(reasons)}")
-
-
-@cache
-def levels() -> int:
-    """How many steps to either side of zero x is given: 127, or 63 where products of more overflow.
-
-    CPUs without VNNI add two products of 8 bits each in 16.
-    """
-    return 127 if abs(_sum_of_ones(kernel()) - 64) < 0.5 else 63
-
-
-def _sum_of_ones(kernel: type[Kernel]) -> float:
-    """What 64 times 1 times 1 comes to at the largest number of levels."""
-    return float(kernel(torch.ones(1, 64), None)(torch.ones(1, 64), 1 / 127, 128))

@@ -5,6 +5,7 @@ On a single row each of those calls works on some thousand numbers, and what Pyt
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable
 
@@ -15,13 +16,17 @@ from torch import Tensor, nn
 from musiclstm.generation.engines.base import ModelEngine
 from musiclstm.generation.engines.folding import fold
 from musiclstm.generation.engines.inputs import Inputs
+from musiclstm.generation.engines.int8_kernels import ALIGNED, kernels
 from musiclstm.generation.engines.pointwise import advance
-from musiclstm.generation.engines.products import FloatProduct, Int8Product, Product
+from musiclstm.generation.engines.products import FloatProduct, Int8BatchProduct, Int8Product, Product
 from musiclstm.generation.engines.workers import parts_of, workers
 from musiclstm.model.cells import CellState
 from musiclstm.model.intervals import add_by_pitch
 from musiclstm.model.music_lstm import MusicLSTM
 from musiclstm.model.stack import State, select_state
+
+Program = Callable[[Tensor, State], tuple[Tensor, State]]
+MANY = 24  # rows from which the kernel for many is the quicker
 
 
 class FoldedEngine(ModelEngine):
@@ -33,14 +38,24 @@ class FoldedEngine(ModelEngine):
     @torch.no_grad()
     def __init__(self, model: MusicLSTM) -> None:
         super().__init__(model)
-        columns = 1 + len(model.context_embeddings)
-        self._step = _trace(FoldedStep(model, self.product), columns, self.initial_state(2))
+        self._features = 1 + len(model.context_embeddings)
+        self._references = np.array([] if model.intervals is None else model.intervals.features, np.int64)
+        self._program = self._traced(self.product)
+
+    def _traced(self, product: type[Product]) -> Program:
+        columns = self._features + len(self._references)
+        return _trace(FoldedStep(self.model, product), columns, self.initial_state(2))
+
+    def program(self, batch: int) -> Program:
+        """What steps `batch` rows."""
+        return self._program
 
     @torch.inference_mode()
     def step(self, tokens: np.ndarray, features: np.ndarray, state: State) -> tuple[np.ndarray, State]:
-        index = np.empty((len(tokens), 1 + features.shape[1]), np.int64)
-        index[:, 0], index[:, 1:] = tokens, features
-        logits, state = self._step(torch.from_numpy(index), state)
+        index = np.empty((len(tokens), self._features + len(self._references)), np.int64)
+        index[:, 0], index[:, 1 : self._features] = tokens, features
+        index[:, self._features :] = features.take(self._references, 1)
+        logits, state = self.program(len(tokens))(torch.from_numpy(index), state)
         return logits.numpy(), state
 
 
@@ -61,6 +76,22 @@ class Int8Engine(FoldedEngine):
     name = "int8"
     product = Int8Product
     small_step = 4 * ModelEngine.small_step
+
+    def __init__(self, model: MusicLSTM) -> None:
+        super().__init__(model)
+        self._many: Program | None = None
+        self._one_at_a_time = threading.Lock()
+
+    def program(self, batch: int) -> Program:
+        """The one for many rows is made when it is first asked for."""
+        sizes = (self.model.arguments[name] for name in ("hidden_size", "embedding_size"))
+        if batch < MANY or kernels()[1] is None or any(size % ALIGNED for size in sizes):
+            return self._program
+        with self._one_at_a_time:
+            if self._many is None:
+                with torch.inference_mode(False), torch.no_grad():
+                    self._many = self._traced(Int8BatchProduct)
+            return self._many
 
     def writers(self, batch: int) -> int:
         return 1 if self.size * batch < self.small_step else min(torch.get_num_threads(), batch)
@@ -108,11 +139,13 @@ class FoldedStep(nn.Module):
         self.pitch_tokens = model.arguments.get("pitch_tokens", ())
 
     def forward(self, index: Tensor, state: State) -> tuple[Tensor, State]:
-        """Tokens and features, int64 (B, 1 + F), and the state -> logits (B, V) and the next state."""
+        """Tokens, features and those of them that are references of intervals, int64 (B, 1 + F + R), and the state ->
+        logits (B, V) and the next state."""
         intervals, by_interval = self.intervals, self.by_interval
         if intervals is not None:
-            starts = intervals.starts(index[:, 1:])
-            index = torch.cat((index, intervals.between(starts)), 1)
+            features = index.shape[1] - len(intervals.features)
+            starts = intervals.starts_of(index[:, features:])
+            index = torch.cat((index[:, :features], intervals.between(starts)), 1)
         rows = self.inputs(index)
         outputs: list[Tensor] = []
         after: list[CellState] = []
@@ -135,7 +168,7 @@ class FoldedStep(nn.Module):
         return logits, tuple(after)
 
 
-def _trace(step: FoldedStep, columns: int, state: State) -> Callable[[Tensor, State], tuple[Tensor, State]]:
+def _trace(step: FoldedStep, columns: int, state: State) -> Program:
     """The step as a program for torch's own interpreter; as it is, where torch has none any longer."""
     if not hasattr(torch.jit, "trace"):
         return step

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from musiclstm.errors import UserError
 from musiclstm.generation.engines import compare, graph, int8_kernels, make_engine, products
 from musiclstm.generation.engines.graph import GraphEngine
-from musiclstm.generation.engines.int8_kernels import Fbgemm, Kernel
+from musiclstm.generation.engines.int8_kernels import Fbgemm, Kernel, OneDnn
 from musiclstm.generation.engines.products import FloatProduct, Int8Product, int8_missing
 from musiclstm.generation.engines.reference import ReferenceEngine
 from tests.generation.engines.models import draw, eager, make_model, run
@@ -21,26 +21,27 @@ needs_int8 = pytest.mark.skipif(int8_missing() is not None, reason="no int8 prod
 
 
 class Missing(Kernel):
-    def forward(self, x: torch.Tensor, scale: float, zero: int) -> torch.Tensor:
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         product: torch.Tensor = torch.ops.quantized.no_such_operator.default(x)
         return product
 
 
 @pytest.fixture
-def forgetful() -> Iterator[None]:
-    """What was found out about kernels is forgotten, before and after."""
-    products.kernel.cache_clear()
-    products.levels.cache_clear()
-    yield
-    products.kernel.cache_clear()
-    products.levels.cache_clear()
+def choose(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Makes it that there are these kernels and no others; afterwards what was found out about them is forgotten."""
 
+    def forget() -> None:
+        int8_kernels.kernels.cache_clear()
+        int8_kernels.levels.cache_clear()
 
-@pytest.fixture
-def no_operator(forgetful: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
-        patch.setattr(products, "KERNELS", [Missing])
-        yield
+
+        def chosen(*kernels: type[Kernel]) -> None:
+            patch.setattr(int8_kernels, "KERNELS", kernels)
+            forget()
+
+        yield chosen
+    forget()
 
 
 @pytest.fixture
@@ -75,25 +76,34 @@ def test_kinds_are_what_they_are_called(kind: str) -> None:
     assert agreement == compare(engine, model)
 
 
-def test_without_the_operator_auto_takes_torch(no_operator: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_the_operator_auto_takes_torch(choose: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    choose(Missing)
     assert make_engine(make_model()).name == "torch"
     assert capsys.readouterr().err == ""
     with pytest.raises(UserError, match=r"int8 is not possible here .*no_such_operator.*engine=auto"):
         make_engine(make_model(), "int8")
 
 
-def test_the_first_kernel_that_works_is_taken(forgetful: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    last = int8_kernels.KERNELS[-1]
-    with monkeypatch.context() as patch:
-        patch.setattr(products, "KERNELS", [Missing, last])
-        if int8_missing() is None:
-            assert products.kernel() is last
+class Different(OneDnn):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) + 1e-6
+
+
+@needs_int8
+def test_a_kernel_for_many_rows_is_one_that_gives_the_same_bits(choose: Callable[..., None]) -> None:
+    first = int8_kernels.kernels()[0]
+    choose(Missing, first)
+    assert int8_kernels.kernels() == (first, None)
+    choose(first, first)
+    assert int8_kernels.kernels() == (first, first)
+    choose(first, Missing, Different)
+    assert int8_kernels.kernels() == (first, None)
 
 
 def test_on_a_machine_without_the_libraries_there_are_no_products(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(int8_kernels, "FBGEMM", ("none",))
     with pytest.raises(RuntimeError, match="no none kernels on this machine"):
-        Fbgemm(torch.ones(2, 3), None)
+        Fbgemm(torch.ones(2, 3), 1 / 127, 128)
 
 
 @needs_int8
@@ -134,15 +144,12 @@ def test_unknown_kinds_and_devices() -> None:
 @needs_int8
 @pytest.mark.parametrize("levels", [127, 63])
 @pytest.mark.parametrize("kernel", int8_kernels.KERNELS)
-def test_int8_products(kernel: type[Kernel], levels: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(products, "KERNELS", [kernel])
-        products.kernel.cache_clear()
-        missing = int8_missing()
-        products.kernel.cache_clear()
-    if missing:
+def test_int8_products(
+    choose: Callable[..., None], kernel: type[Kernel], levels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose(kernel)
+    if missing := int8_missing():
         pytest.skip(f"no {kernel.__name__} kernels here: {missing}")
-    monkeypatch.setattr(products, "kernel", lambda: kernel)
     monkeypatch.setattr(products, "levels", lambda: levels)
     torch.manual_seed(0)
     weight, bias, x = torch.randn(30, 64), torch.randn(30), torch.rand(6, 64) * 2 - 1

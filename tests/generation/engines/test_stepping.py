@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from musiclstm.generation.engines import inputs
+from musiclstm.generation.engines import inputs, int8_kernels
 from musiclstm.generation.engines.base import CHUNK, ModelEngine
 from musiclstm.generation.engines.products import int8_missing
 from musiclstm.generation.engines.reference import ReferenceEngine
-from musiclstm.generation.engines.stepping import FoldedEngine, FoldedStep, Int8Engine, TorchEngine
+from musiclstm.generation.engines.stepping import MANY, FoldedEngine, FoldedStep, Int8Engine, TorchEngine
 from musiclstm.model.stack import State, select_state
-from tests.generation.engines.models import KINDS, divergence, draw, make_model, run
+from tests.generation.engines.models import INTERVALS, KINDS, divergence, draw, make_model, run
 
 needs_int8 = pytest.mark.skipif(int8_missing() is not None, reason="no int8 products here")
 ENGINES = [TorchEngine, pytest.param(Int8Engine, marks=needs_int8)]
@@ -63,6 +63,23 @@ def test_int8_rows_do_not_know_of_each_other(kind: dict[str, Any]) -> None:
     for rows in ([0], [5], [7, 2], list(range(7, -1, -1))):
         alone, own = run(engine, tokens[:, rows], features[:, rows])
         assert np.array_equal(alone, together[:, rows])  # bit for bit
+        assert same(own, select_state(state, rows))
+
+
+@needs_int8
+@pytest.mark.parametrize("layer_norm", [False, True])
+@pytest.mark.parametrize("tie_output", [False, True])
+def test_rows_do_not_know_which_kernel_steps_them(tie_output: bool, layer_norm: bool) -> None:
+    if int8_kernels.kernels()[1] is None:
+        pytest.skip("no kernel for many rows here")
+    kind: dict[str, Any] = {"hidden_size": 64, "embedding_size": 64, "layer_norm": layer_norm, **INTERVALS}
+    engine = Int8Engine(make_model(**kind, tie_output=tie_output))
+    tokens, features = draw(40, MANY + 3, engine.model)
+    assert engine.program(MANY) is not engine.program(MANY - 1)
+    together, state = run(engine, tokens, features)
+    for rows in ([0], [MANY, 7], list(range(MANY - 1))):
+        alone, own = run(engine, tokens[:, rows], features[:, rows])
+        assert np.array_equal(alone, together[:, rows])
         assert same(own, select_state(state, rows))
 
 
