@@ -28,7 +28,8 @@ from musiclstm.generation import DEVICES, MusicGenerator, load
 from musiclstm.generation.engines import Engine, compare, make_engine
 from musiclstm.generation.engines.products import FloatProduct, Int8Product, Product
 from musiclstm.generation.engines.stepping import FoldedStep
-from musiclstm.generation.engines.workers import parts_of, workers
+from musiclstm.generation.engines.workers import workers
+from musiclstm.generation.job import Job
 from musiclstm.generation.writing import Writing
 from musiclstm.model.music_lstm import MusicLSTM
 from musiclstm.tokenizers import from_dict
@@ -143,7 +144,8 @@ class _Products(nn.Module):
     def __init__(self, model: MusicLSTM, product: type[Product]) -> None:
         super().__init__()
         step = FoldedStep(model, product)
-        self.products = nn.ModuleList([*step.products, *step.head])
+        intervals = [] if step.by_interval is None else [step.by_interval]
+        self.products = nn.ModuleList([*step.products, *step.below, *intervals, *step.head])
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         return tuple(product(x) for product, x in zip(self.products, inputs, strict=True))
@@ -158,13 +160,11 @@ def _floors(model: MusicLSTM, kinds: Sequence[str]) -> Iterator[tuple[str, Step]
 
 
 def _floor(model: MusicLSTM, product: type[Product], traced: bool) -> Step:
-    hidden, layers, embedding = (model.arguments[name] for name in ("hidden_size", "num_layers", "embedding_size"))
-    sizes = [hidden] + [2 * hidden] * (layers - 1) + [model.stack.output_size]
     with torch.no_grad():
         run: Callable[..., object]
         products = run = _Products(model, product).eval()
-        sizes += [embedding] * (len(products.products) - len(sizes))  # a tied head in two products
-        inputs = tuple(torch.rand(1, size) * 2 - 1 for size in sizes)
+        columns = [int(each.columns) for each in products.products]  # type: ignore[arg-type]
+        inputs = tuple(torch.rand(1, size) * 2 - 1 for size in columns)
         if traced:
             run = torch.jit.freeze(torch.jit.trace(products, inputs, check_trace=False)).forward
 
@@ -181,8 +181,8 @@ def _whole(generator: MusicGenerator, batch: int, parts: int = 1, **constraints:
     In several `parts`, each written by a thread of its own as `generate` does it, one call makes BURST steps of each.
     """
     job = generator.prepare(batch, endless=True, max_tokens=1 << 30, **constraints)
-    assert hasattr(job, "writing")
-    writings = [job.writing(range(batch)[part]) for part in parts_of(batch, parts)]
+    assert isinstance(job, Job)
+    writings = job.writings(range(batch), batch) if parts > 1 else [job.writing(range(batch))]
     for writing in writings:
         writing.begin()
 

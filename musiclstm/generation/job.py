@@ -17,6 +17,7 @@ from musiclstm.generation.player import Player
 from musiclstm.generation.prompt import Prompt
 from musiclstm.generation.sampling import Sampling
 from musiclstm.generation.state import MusicState
+from musiclstm.generation.turns import Turn
 from musiclstm.generation.writing import Opening, Writing, Written
 from musiclstm.midi import to_pretty_midi
 from musiclstm.score import Score
@@ -82,11 +83,16 @@ class Job:
             numbers = range(first, min(first + size, self.n))
             rows = len(numbers) * self.particles
             with self.player.engine.threads(rows):
-                parts = min(self.player.engine.writers(rows), len(numbers))
-                writings = [self.writing(numbers[part]) for part in parts_of(len(numbers), parts)]
-                written = write_beside(writings, on_end, on_tokens)
+                written = write_beside(self.writings(numbers, rows), on_end, on_tokens)
             pieces += [self._piece(each) for each in written]
         return pieces
+
+    def writings(self, numbers: range, rows: int) -> list[Writing]:
+        """The pieces of these numbers, in as many parts as the engine had better have threads for `rows` rows."""
+        engine = self.player.engine
+        parts = min(engine.writers(rows), len(numbers))
+        turn = Turn() if parts > 1 and engine.in_turns else None
+        return [self.writing(numbers[part], turn=turn) for part in parts_of(len(numbers), parts)]
 
     def writing(self, numbers: range, limits: Limits | None = None, **arguments: Any) -> Writing:
         """The pieces of these numbers, ready to be written; `arguments` are further ones of `Writing`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from musiclstm.generation.controls import Plan
 from musiclstm.generation.engines import Engine
 from musiclstm.generation.lengths import Lengths
 from musiclstm.generation.meters import Sayable
+from musiclstm.generation.turns import Turn
 from musiclstm.model.stack import State, put_state, select_state
 from musiclstm.tokenizers.base import Tokenizer
 from musiclstm.tokenizers.grammar import Clock, put_rows, select_rows
@@ -152,10 +154,12 @@ class Player:
             after = put(after, rows, self._anew(take(after, rows)))
         return after._replace(options=self.options(after))
 
-    def step(self, moment: Moment, tokens: np.ndarray) -> Moment:
-        """What `follow` gave for these tokens, with what the model expects next."""
+    def step(self, moment: Moment, tokens: np.ndarray, turn: Turn | None = None) -> Moment:
+        """What `follow` gave for these tokens, with what the model expects next. `turn` is paused for the engine."""
         ended = (tokens == EOS).nonzero()[0] if self.endless else tokens[:0]
-        logits, model = self.engine.step(tokens, self.grammar.features(moment.grammar), moment.model)
+        features = self.grammar.features(moment.grammar)
+        with nullcontext() if turn is None else turn.paused():
+            logits, model = self.engine.step(tokens, features, moment.model)
         after = moment._replace(model=model, logits=logits)
         # Where a piece has ended the next one begins, of which nothing is said yet.
         return put(after, ended, take(moment, ended)) if len(ended) else after

@@ -16,6 +16,7 @@ from musiclstm.generation.particles import Particles
 from musiclstm.generation.player import Moment, Player, put, take
 from musiclstm.generation.sampling import RowStreams, Sampling, sample
 from musiclstm.generation.tape import Tape
+from musiclstm.generation.turns import Turn
 from musiclstm.generation.watch import Bars, Watch
 from musiclstm.tokenizers.grammar import ONE, Clock
 from musiclstm.tokenizers.vocabulary import BOS, EOS
@@ -65,6 +66,7 @@ class Writing:
     kept_bars: how many bar lines can be gone back to, by rescue or from where constraints leave nothing.
     stop: a step of the tokenizer at which all stop, and before which none ends.
     counts: how often training met each token (V,), by which a random opening is drawn.
+    turn: shared by the threads that write the other parts of a batch, if there are such.
     """
 
     def __init__(
@@ -81,7 +83,9 @@ class Writing:
         kept_bars: int = KEPT_BARS,
         stop: int | None = None,
         counts: np.ndarray | None = None,
+        turn: Turn | None = None,
     ) -> None:
+        self._turn = turn
         self._player, self._sampling, self._limits = player, sampling, limits
         self._kept_bars, self._stop = kept_bars, stop
         self._opening = opening or Opening(np.array([BOS], np.int32))
@@ -141,6 +145,12 @@ class Writing:
 
     def step(self) -> bool:
         """One token for each row that can go on, or a way back where one cannot; False where all have ended."""
+        if self._turn is None:
+            return self._any_step()
+        with self._turn:
+            return self._any_step()
+
+    def _any_step(self) -> bool:
         if self._particles is not None:
             self._meet()
         live = self._row["live"]
@@ -237,7 +247,7 @@ class Writing:
         row["live"] = ~over
         if not whole:
             self._row[rows] = row
-        self._part = player.step(after, tokens)
+        self._part = player.step(after, tokens, self._turn)
         if self._guarded and np.count_nonzero(crossed):
             self._bar_lines(np.flatnonzero(crossed & ~over), before)
         for i in np.flatnonzero(mute).tolist() if np.count_nonzero(mute) else ():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from musiclstm.errors import UserError
 from musiclstm.generation.engines.products import int8_missing
 from musiclstm.generation.engines.stepping import Int8Engine
+from musiclstm.generation.player import Player
 from musiclstm.generation.writing import Writing
 from tests.generation.models import make_generator
 
@@ -40,6 +42,29 @@ def test_pieces_are_those_that_one_thread_writes(asked: dict[str, Any]) -> None:
     assert [piece.ids.tolist() for piece in together] == [piece.ids.tolist() for piece in alone]
     assert [piece.score for piece in together] == [piece.score for piece in alone]
     assert sum(ended) == 5
+
+
+def test_threads_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python runs in one of them at a time, and in both the engine."""
+    inside, most = [0, 0], [0, 0]
+
+    def counted(place: int, call: Any) -> Any:
+        def counting(*arguments: Any) -> Any:
+            inside[place] += 1
+            most[place] = max(most[place], inside[place])
+            time.sleep(0.001)
+            try:
+                return call(*arguments)
+            finally:
+                inside[place] -= 1
+
+        return counting
+
+    made = make_generator("voices")
+    monkeypatch.setattr(Player, "follow", counted(0, Player.follow))
+    monkeypatch.setattr(type(made.engine), "step", counted(1, type(made.engine).step))
+    made.generate_scores(4, seed=3, max_tokens=60)
+    assert most == [1, 2] and inside == [0, 0]
 
 
 def test_where_one_part_fails_the_others_stop(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,8 @@ class Engine(Protocol):
     name: str
     rows: int
     """How many had better be written side by side, where so many are asked for."""
+    in_turns: bool
+    """Whether threads that write had better take turns (`Turn`): arrays of a few rows are no work to share."""
 
     def initial_state(self, batch: int) -> State:
         """The state before the first token, for `batch` rows."""
@@ -53,6 +55,7 @@ class ModelEngine(ABC):
 
     name: str
     rows = 64
+    in_turns = True
     small_step = 30_000_000  # multiplications, a few milliseconds of them
 
     def __init__(self, model: MusicLSTM) -> None:

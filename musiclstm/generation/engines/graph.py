@@ -25,6 +25,7 @@ class GraphEngine(ModelEngine):
 
     name = "cuda"
     rows = 4096
+    in_turns = False
 
     def __init__(self, model: MusicLSTM) -> None:
         super().__init__(model)

@@ -21,6 +21,7 @@ class Product(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor | None, bound: float | None) -> None:
         super().__init__()
+        self.columns = weight.shape[1]
 
     def forward(self, x: Tensor, added: Tensor | None = None) -> Tensor:
         """x (B, K) -> a new tensor (B, N). `added` (B, N) takes the place of a bias."""

@@ -75,6 +75,7 @@ class Int8Engine(FoldedEngine):
 
     name = "int8"
     product = Int8Product
+    rows = 256
     small_step = 4 * ModelEngine.small_step
 
     def __init__(self, model: MusicLSTM) -> None:
