@@ -35,6 +35,7 @@ from musiclstm.model.music_lstm import MusicLSTM
 from musiclstm.tokenizers import from_dict
 
 BATCH = 64
+BATCHES = (BATCH, 256)
 GPU_BATCHES = (64, 256, 1024, 4096)
 BURST = 8  # steps of each part of a batch, without waiting for the others
 CONSTRAINTS: dict[str, Any] = {"key": "C major", "pitch_range": "C2-C7", "polyphony": 12, "density": "1-64"}
@@ -74,7 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     engines = dict(_engines(model))
     per_token = _single(generator, engines, options.rounds, options.steps)
-    _batched(generator, engines, options.rounds, max(10, options.steps // 5))
+    for batch in BATCHES:
+        _batched(generator, engines, batch, options.rounds, max(10, options.steps // 5))
     if options.data is not None:
         _quality(generator, engines, options.data)
     _per_note(generator, per_token, options.notochord, options.data)
@@ -236,24 +238,24 @@ def _single(generator: MusicGenerator, engines: dict[str, Engine], rounds: int, 
     return float(np.median(whole))
 
 
-def _batched(generator: MusicGenerator, engines: dict[str, Engine], rounds: int, steps: int) -> None:
+def _batched(generator: MusicGenerator, engines: dict[str, Engine], batch: int, rounds: int, steps: int) -> None:
     """Many rows, all cores."""
     model, threads = generator.model, os.cpu_count() or 1
-    timed = {"nn.LSTM, T = 1": _plain(model, BATCH)}
-    timed |= {f"engine {kind}": _stepping(engine, model, BATCH) for kind, engine in engines.items()}
+    timed = {"nn.LSTM, T = 1": _plain(model, batch)}
+    timed |= {f"engine {kind}": _stepping(engine, model, batch) for kind, engine in engines.items()}
     torch.set_num_threads(threads)
-    parts = generator.engine.writers(BATCH)
-    whole = {"whole tokens": _whole(generator, BATCH, parts)}
-    whole["the same, constrained"] = _whole(generator, BATCH, parts, **CONSTRAINTS)
+    parts = generator.engine.writers(batch)
+    whole = {"whole tokens": _whole(generator, batch, parts)}
+    whole["the same, constrained"] = _whole(generator, batch, parts, **CONSTRAINTS)
     times = _take_turns(timed | whole, rounds, steps)
     torch.set_num_threads(1)
     if parts > 1:
         times |= {name: times[name] / BURST for name in whole}
     base = times["nn.LSTM, T = 1"]
-    print(f"\n{BATCH} rows, {threads} threads, tokens a second ({rounds} rounds of {steps} steps)")
+    print(f"\n{batch} rows, {threads} threads, tokens a second ({rounds} rounds of {steps} steps)")
     print(f"{'':26}{'tokens/s':>10}{'it / nn.LSTM':>14}")
     for name, own in times.items():
-        print(f"{name:26}{BATCH / np.median(own):10,.0f}{_ratio(base, own):14.1f}")
+        print(f"{name:26}{batch / np.median(own):10,.0f}{_ratio(base, own):14.1f}")
 
 
 def _on_gpu(generator: MusicGenerator, rounds: int, steps: int) -> None:

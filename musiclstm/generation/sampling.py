@@ -25,12 +25,20 @@ add = np.add.reduce  # what `sum` calls, without the way there
 
 
 class Drawn(NamedTuple):
-    """One token for each row, and what the model thought of the choice; each (B,)."""
+    """One token for each row, and what the model thought of the choice; each (B,) unless said."""
 
     tokens: np.ndarray  # int64
     masked: np.ndarray  # the model's probability, at temperature 1, of all that the grammar forbids
     left: np.ndarray  # the probability of all that was allowed, at the temperature asked for
-    entropy: np.ndarray  # in nats, of the distribution over what was allowed, at temperature 1
+    shifted: np.ndarray  # the logits, of which the largest is 0; (B, V)
+    weights: np.ndarray  # how likely each that was allowed is, at temperature 1; (B, V)
+    sums: np.ndarray  # of these
+
+    @property
+    def entropy(self) -> np.ndarray:
+        """In nats, of the distribution over what was allowed, at temperature 1; (B,)."""
+        some = np.maximum(self.sums, FEW)
+        return np.maximum(np.log(some) - add(self.weights * self.shifted, 1) / some, 0.0)
 
 
 @dataclass(frozen=True)
@@ -72,12 +80,11 @@ class Sampling:
         """
         shifted = _shifted(logits)
         likely = np.exp(shifted)
-        kept = likely * allowed
-        total, left = add(likely, 1), add(kept, 1)
-        lawfully = left if lawful is allowed else add(likely * lawful, 1)
+        plainly = kept = likely * allowed
+        total, sums = add(likely, 1), add(kept, 1)
+        left = sums
+        lawfully = sums if lawful is allowed else add(likely * lawful, 1)
         masked = (total - lawfully) / total
-        some = np.maximum(left, FEW)
-        entropy = np.log(some) - add(kept * shifted, 1) / some
         if self.temperature not in (0, 1):
             likely = _raised(shifted, self.temperature)
             kept = likely * allowed
@@ -86,9 +93,10 @@ class Sampling:
         if self.temperature == 0 or bias is not None:
             kept = self._unfiltered(logits if bias is None else logits + bias, allowed)
         elif np.count_nonzero(few):
+            kept = kept.copy()
             kept[few] = self._unfiltered(logits[few], allowed[few])
         tokens = self._tokens(kept, uniform)
-        return Drawn(tokens, masked, left / total, np.maximum(entropy, 0.0))
+        return Drawn(tokens, masked, left / total, shifted, plainly, sums)
 
     def weights(self, logits: np.ndarray, allowed: np.ndarray) -> np.ndarray:
         """How likely each token is to be drawn (see `sample`), from logits and what is allowed (bool)."""

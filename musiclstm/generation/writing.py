@@ -238,7 +238,8 @@ class Writing:
         before = row["bar"].copy()
         row["masked"] += own * drawn.masked
         row["tokens"] += own
-        row["entropy"] += drawn.entropy
+        if self._watch is not None:
+            row["entropy"] += drawn.entropy
         row["step"], row["bar"] = clock.step, clock.bar
         over, mute = self._stopped(rows, row, clock)
         if not player.endless:

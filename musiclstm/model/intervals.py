@@ -79,12 +79,14 @@ class Intervals(nn.Module):
 
     def forward(self, h: Tensor, starts: Tensor) -> Tensor:
         """h (..., output_size) -> what is to be added to the logits of the pitches, (..., K, pitches)."""
-        return self.placed(self.head(h), starts)
-
-    def placed(self, logits: Tensor, starts: Tensor) -> Tensor:
-        """The logits of all intervals, (..., K * R * span), summed pitch by pitch: (..., K, pitches)."""
         *_, span = self._on(starts.device)
-        place = (starts.unsqueeze(-1) + span).flatten(-2)  # (..., R * span)
+        return self.placed(self.head(h), (starts.unsqueeze(-1) + span).flatten(-2))
+
+    def placed(self, logits: Tensor, place: Tensor) -> Tensor:
+        """The logits of all intervals, (..., K * R * span), summed pitch by pitch: (..., K, pitches).
+
+        place: where those of each reference go, (..., R * span): its start and what follows.
+        """
         logits = logits.unflatten(-1, (self.types, -1))
         place = place.unsqueeze(-2).expand_as(logits)  # (..., K, R * span)
         row = logits.new_zeros((*logits.shape[:-1], self.width)).scatter_add(-1, place, logits)

@@ -19,13 +19,14 @@ from musiclstm.generation.engines.inputs import Inputs
 from musiclstm.generation.engines.int8_kernels import ALIGNED, kernels
 from musiclstm.generation.engines.pointwise import advance
 from musiclstm.generation.engines.products import FloatProduct, Int8BatchProduct, Int8Product, Product
+from musiclstm.generation.engines.references import references_of
 from musiclstm.generation.engines.workers import parts_of, workers
 from musiclstm.model.cells import CellState
-from musiclstm.model.intervals import add_by_pitch
 from musiclstm.model.music_lstm import MusicLSTM
 from musiclstm.model.stack import State, select_state
 
-Program = Callable[[Tensor, State], tuple[Tensor, State]]
+Program = Callable[[Tensor, Tensor, State], tuple[Tensor, State]]
+NO_PLACE = np.zeros((0, 0), np.int64)
 MANY = 24  # rows from which the kernel for many is the quicker
 
 
@@ -38,13 +39,21 @@ class FoldedEngine(ModelEngine):
     @torch.no_grad()
     def __init__(self, model: MusicLSTM) -> None:
         super().__init__(model)
-        self._features = 1 + len(model.context_embeddings)
-        self._references = np.array([] if model.intervals is None else model.intervals.features, np.int64)
+        self._references = references_of(model)
         self._program = self._traced(self.product)
 
     def _traced(self, product: type[Product]) -> Program:
-        columns = self._features + len(self._references)
-        return _trace(FoldedStep(self.model, product), columns, self.initial_state(2))
+        features = np.zeros((2, len(self.model.context_embeddings)), np.int64)
+        example = (*self._given(np.zeros(2, np.int64), features), self.initial_state(2))
+        return _trace(FoldedStep(self.model, product), example)
+
+    def _given(self, tokens: np.ndarray, features: np.ndarray) -> tuple[Tensor, Tensor]:
+        """What a program takes, see `FoldedStep.forward`."""
+        parts, place = [tokens[:, None], features], NO_PLACE
+        if self._references is not None:
+            between, place = self._references.look_up(features)
+            parts.append(between)
+        return torch.from_numpy(np.concatenate(parts, 1)), torch.from_numpy(place)
 
     def program(self, batch: int) -> Program:
         """What steps `batch` rows."""
@@ -52,10 +61,7 @@ class FoldedEngine(ModelEngine):
 
     @torch.inference_mode()
     def step(self, tokens: np.ndarray, features: np.ndarray, state: State) -> tuple[np.ndarray, State]:
-        index = np.empty((len(tokens), self._features + len(self._references)), np.int64)
-        index[:, 0], index[:, 1 : self._features] = tokens, features
-        index[:, self._features :] = features.take(self._references, 1)
-        logits, state = self.program(len(tokens))(torch.from_numpy(index), state)
+        logits, state = self.program(len(tokens))(*self._given(tokens, features), state)
         return logits.numpy(), state
 
 
@@ -139,14 +145,12 @@ class FoldedStep(nn.Module):
         self.by_interval = None if folded.intervals is None else product(folded.intervals, None, bounds[0])
         self.pitch_tokens = model.arguments.get("pitch_tokens", ())
 
-    def forward(self, index: Tensor, state: State) -> tuple[Tensor, State]:
-        """Tokens, features and those of them that are references of intervals, int64 (B, 1 + F + R), and the state ->
-        logits (B, V) and the next state."""
-        intervals, by_interval = self.intervals, self.by_interval
-        if intervals is not None:
-            features = index.shape[1] - len(intervals.features)
-            starts = intervals.starts_of(index[:, features:])
-            index = torch.cat((index[:, :features], intervals.between(starts)), 1)
+    def forward(self, index: Tensor, place: Tensor, state: State) -> tuple[Tensor, State]:
+        """Tokens and features, int64 (B, 1 + F), and the state -> logits (B, V) and the next state.
+
+        Of a model that goes by intervals these stand behind the features, and `place` says where their logits go (see
+        `References`).
+        """
         rows = self.inputs(index)
         outputs: list[Tensor] = []
         after: list[CellState] = []
@@ -164,18 +168,26 @@ class FoldedStep(nn.Module):
         logits = joined
         for product in self.head:
             logits = product(logits)
-        if intervals is not None and by_interval is not None:
-            logits = add_by_pitch(logits, intervals.placed(by_interval(joined), starts), self.pitch_tokens)
+        if self.intervals is not None and self.by_interval is not None:
+            added = self.intervals.placed(self.by_interval(joined), place)
+            for first, more in zip(self.pitch_tokens, added.unbind(1), strict=True):
+                logits.narrow(1, first, self.intervals.pitches).add_(more)
         return logits, tuple(after)
 
 
-def _trace(step: FoldedStep, columns: int, state: State) -> Program:
+def _trace(step: FoldedStep, example: tuple[Tensor, Tensor, State]) -> Program:
     """The step as a program for torch's own interpreter; as it is, where torch has none any longer."""
     if not hasattr(torch.jit, "trace"):
         return step
-    index = torch.zeros(len(state[0][0]), columns, dtype=torch.int64)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # that constants are constants
         warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)  # torch would rather compile, for minutes
-        traced = torch.jit.freeze(torch.jit.trace(step.eval(), (index, state), check_trace=False))
+        traced = torch.jit.freeze(torch.jit.trace(step.eval(), example, check_trace=False))
+        # Else it looks before each run whether shapes are those seen before, to fuse what on a CPU it does not fuse: a
+        # tenth of the time. How a program is run is settled when it first is.
+        before = torch.jit.set_fusion_strategy([("STATIC", 0), ("DYNAMIC", 0)])
+        try:
+            traced.forward(*example)
+        finally:
+            torch.jit.set_fusion_strategy(before)
     return traced.forward  # to call the module itself takes longer
