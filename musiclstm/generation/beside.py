@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
 
 from musiclstm.generation.engines.workers import workers
-from musiclstm.generation.writing import Writing, Written
+from musiclstm.generation.opening import Written
+from musiclstm.generation.writing import Writing
 
 Heard = Callable[[int], None]
 

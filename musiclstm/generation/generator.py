@@ -16,12 +16,12 @@ from musiclstm.generation.infill import InfillJob, check_controls, parse_bars
 from musiclstm.generation.job import Generated, Job
 from musiclstm.generation.lengths import Lengths
 from musiclstm.generation.limits import Limits
+from musiclstm.generation.opening import Opening
 from musiclstm.generation.player import Player, met
 from musiclstm.generation.prompt import Prompt, PromptSource, keeps_seconds, read_prompt, whole_prompt
 from musiclstm.generation.sampling import Sampling, check_whole
 from musiclstm.generation.state import MusicState, fingerprint, load_state
 from musiclstm.generation.stream import Stream
-from musiclstm.generation.writing import Opening
 from musiclstm.model.music_lstm import MusicLSTM
 from musiclstm.tokenizers.base import Tokenizer
 from musiclstm.tokenizers.vocabulary import BOS, EOS

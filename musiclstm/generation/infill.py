@@ -27,11 +27,12 @@ from musiclstm.generation.controls import Controls
 from musiclstm.generation.job import Generated
 from musiclstm.generation.likelihood import token_log_likelihoods
 from musiclstm.generation.limits import Limits
+from musiclstm.generation.opening import Opening
 from musiclstm.generation.particles import shares
 from musiclstm.generation.player import Player
 from musiclstm.generation.prompt import prompt_before
 from musiclstm.generation.sampling import Sampling
-from musiclstm.generation.writing import Opening, Writing
+from musiclstm.generation.writing import Writing
 from musiclstm.model.music_lstm import MusicLSTM
 from musiclstm.score import Score, sort_notes
 from musiclstm.tokenizers.voices import Voices

@@ -13,12 +13,13 @@ from musiclstm.generation.beside import write_beside
 from musiclstm.generation.engines.workers import parts_of
 from musiclstm.generation.joining import follow, pieces_of
 from musiclstm.generation.limits import Limits, close_hanging, cut_at, drop_before, refine
+from musiclstm.generation.opening import Opening, Written
 from musiclstm.generation.player import Player
 from musiclstm.generation.prompt import Prompt
 from musiclstm.generation.sampling import Sampling
 from musiclstm.generation.state import MusicState
 from musiclstm.generation.turns import Turn
-from musiclstm.generation.writing import Opening, Writing, Written
+from musiclstm.generation.writing import Writing
 from musiclstm.midi import to_pretty_midi
 from musiclstm.score import Score
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from musiclstm.generation.history import ROW, STAYS, Mark, Past
 from musiclstm.generation.joining import pieces_of
 from musiclstm.generation.lengths import without_end
 from musiclstm.generation.limits import Limits
+from musiclstm.generation.opening import Opening, Written
 from musiclstm.generation.particles import Particles
 from musiclstm.generation.player import Moment, Player, put, take
 from musiclstm.generation.sampling import RowStreams, Sampling, sample
@@ -27,35 +27,6 @@ MOST_RESCUES = 8  # of a piece: one that loses its way more often is written as 
 KEPT_BARS = 16
 NEVER = np.zeros(1, bool)
 BEAT = 0.5  # seconds by the tokenizer's tempo after which particles meet
-
-
-@dataclass(frozen=True)
-class Opening:
-    """What the sequences begin with: ids (T,) that end at `step`, then `drawn` tokens at random.
-
-    pace: how many of the tokenizer's seconds make one of those that the limit counts.
-    moment: what the model knows after `ids`, where that need not be read again.
-    """
-
-    ids: np.ndarray
-    step: int | None = None
-    drawn: int = 0
-    pace: float = 1.0
-    moment: Moment | None = None
-
-
-@dataclass(frozen=True)
-class Written:
-    """A sequence: its ids (int32, from BOS on), and how many of them came after the opening's."""
-
-    ids: np.ndarray
-    tokens: int
-    ended: bool  # by EOS, and not by a limit
-    drawn_seconds: float  # how far the music had come when the model took over from a random opening
-    masked: float  # the probability that the grammar kept from being drawn, on average
-    remarks: list[str]  # what went wrong on the way and was written anew
-    last: np.ndarray  # the ids of the last piece, where one followed the other
-    moment: Moment  # of one row: what it takes to go on after these
 
 
 class Writing:
