@@ -147,7 +147,8 @@ class MusicData(L.LightningDataModule):
 
     def transfer_batch_to_device(self, batch: Window, device: torch.device, dataloader_idx: int) -> Window:
         """The numbers go as they are and are widened there. `reset` stays: the program looks at it."""
-        tokens, targets, context = (part.to(device, non_blocking=True).long() for part in batch[:3])
+        pinned = device.type == "cuda"  # as `Ahead` leaves them
+        tokens, targets, context = (part.to(device, non_blocking=pinned).long() for part in batch[:3])
         return batch._replace(tokens=tokens, targets=targets, context=context)
 
     def val_dataloader(self) -> WholePieces:
