@@ -17,7 +17,7 @@ WINDOWS = 4  # that lie ready at most
 SHARED = Path("/dev/shm")
 """Where Linux keeps what processes share; a container has 64 MB of it unless told otherwise."""
 NARROW = torch.int16
-DYING = "DataLoader worker"  # torch's words for a process that is no more
+WORKER_DIED = "DataLoader worker (pid"  # torch's words
 
 
 class Ahead:
@@ -41,27 +41,32 @@ class Ahead:
             multiprocessing_context="fork",
             generator=torch.Generator(),  # else it draws from the one that dropout draws from
         )
-        try:
-            for window in loader:
-                if isinstance(window, UserError):
-                    raise window
-                yield window
-        except RuntimeError as error:
-            if DYING not in str(error):
-                raise
-            raise UserError(
-                "the process that encodes pieces ahead was ended from outside, perhaps for want of memory: close other "
-                "programs, or give fewer data.lanes, and go on with ckpt_path"
-            ) from None
+        for window in loader:
+            if isinstance(window, UserError):
+                raise window
+            yield window
 
 
-def shared_memory_missing(lanes: int, window: int, features: int) -> str | None:
-    """What is wrong with the memory that processes share, in a few words, for windows of that size; None where it will
-    do, or where nobody can say."""
+def why_it_died(error: RuntimeError) -> UserError | None:
+    """A sentence for what torch raises, wherever the program just is, where the process is no more; None for others."""
+    if WORKER_DIED not in str(error):
+        return None
+    remedy = (
+        f"give it more {SHARED} (in Docker: --shm-size=1g)" if "Bus error" in str(error) else "close other programs"
+    )
+    return UserError(
+        f"the process that encodes pieces ahead was ended from outside, perhaps for want of memory: {remedy}, or give "
+        "fewer data.lanes, and go on with ckpt_path"
+    )
+
+
+def shared_memory_missing(lanes: int, window: int, features: int, processes: int) -> str | None:
+    """What is wrong with the memory that processes share, in a few words, for windows of that size in so many of them;
+    None where it will do, or where nobody can say."""
     if not SHARED.is_dir():
         return None
     # One more is being written, and one read. Narrow numbers are the rule: only an odd vocabulary has wider ones.
-    needed = (WINDOWS + 2) * lanes * window * (2 + features) * NARROW.itemsize
+    needed = processes * (WINDOWS + 2) * lanes * window * (2 + features) * NARROW.itemsize
     free = shutil.disk_usage(SHARED).free
     return None if free >= needed else f"{SHARED} has {free >> 20} MB left, and {-(-needed >> 20)} MB are needed"
 

@@ -140,8 +140,9 @@ class MusicData(L.LightningDataModule):
         on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
         if not on_gpu or "fork" not in multiprocessing.get_all_start_methods():
             return False
-        missing = shared_memory_missing(self.lanes, self.window, len(self.tokenizer.context_sizes))
-        if missing:
+        processes = self.trainer.num_devices  # type: ignore[union-attr]
+        missing = shared_memory_missing(self.lanes, self.window, len(self.tokenizer.context_sizes), processes)
+        if missing and self.trainer.global_rank == 0:  # type: ignore[union-attr]
             warn(f"pieces are not encoded ahead, which is slower: {missing} (in Docker: --shm-size=1g)")
         return missing is None
 

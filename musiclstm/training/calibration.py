@@ -12,7 +12,7 @@ from torch import Tensor
 
 FACTORS = torch.arange(28, 45) / 40
 """Those that are tried: 0.7 to 1.1. Between two of them the loss differs in the fourth digit."""
-PLAIN = torch.ones(1)
+UNCALIBRATED = torch.ones(1)
 
 
 def nats_by_factor(logits: Tensor, targets: Tensor, factors: Tensor) -> Tensor:

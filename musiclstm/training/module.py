@@ -17,7 +17,7 @@ from musiclstm.errors import UserError
 from musiclstm.model.music_lstm import MusicLSTM
 from musiclstm.model.stack import State, detach_state
 from musiclstm.tokenizers.base import Tokenizer
-from musiclstm.training.calibration import FACTORS, PLAIN, nats_by_factor
+from musiclstm.training.calibration import FACTORS, UNCALIBRATED, nats_by_factor
 from musiclstm.training.schedule import warmup_cosine
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class MusicTraining(L.LightningModule):
         self.tokens_seen = 0
         self._forward = torch.compile(model) if compile else model
         self._val_state: State | None = None
-        self.factors = FACTORS if calibrate else PLAIN
+        self.factors = FACTORS if calibrate else UNCALIBRATED
         self.reset_sums()
         unit = torch.zeros(len(tokenizer.vocabulary), dtype=torch.bool)
         for kind in tokenizer.unit[1] if tokenizer.unit else ():
@@ -118,8 +118,7 @@ class MusicTraining(L.LightningModule):
         wrote = checkpoint.get("hyper_parameters", {})
         if not wrote.keys() >= {"model", "tokenizer", "provenance"}:
             raise UserError("ckpt_path is a checkpoint that musiclstm.train did not write")
-        if wrote["tokenizer"] != self.tokenizer.to_dict():
-            what = _difference(wrote["tokenizer"], self.tokenizer.to_dict())
+        if what := _difference(wrote["tokenizer"], self.tokenizer.to_dict()):
             raise UserError(f"the tokenizer cannot be changed with ckpt_path: {what}; give the one of then")
         old, new = wrote["model"], self.model.arguments
         if bool(old.get("references")) != bool(new.get("references")):
@@ -159,7 +158,7 @@ class MusicTraining(L.LightningModule):
     def val_metrics(self) -> dict[str, float]:
         """What the last validation found, over all processes: nats per token, per note, and per unit, at the factor for
         the logits with which they are fewest."""
-        sums = self.trainer.strategy.reduce(self.val_sums.to(self.device).float(), reduce_op="sum")
+        sums = self.trainer.strategy.reduce(self.val_sums.float().to(self.device), reduce_op="sum")
         *by_factor, tokens, units = sums.tolist()
         nats = min(by_factor)
         metrics = {
@@ -185,10 +184,12 @@ class MusicTraining(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def _difference(began: dict[str, Any], now: dict[str, Any]) -> str:
-    """In which setting two tokenizers (`to_dict`) differ, in a few words."""
+def _difference(began: dict[str, Any], now: dict[str, Any]) -> str | None:
+    """In which setting two tokenizers (`to_dict`) differ, in a few words; None where they do not."""
     old, new = ({"name": each["name"], **each["arguments"]} for each in (began, now))
-    first = next(key for key in {**old, **new} if old.get(key) != new.get(key))
+    first = next((key for key in {**old, **new} if old.get(key) != new.get(key)), None)
+    if first is None:
+        return None
     return f"the run began with {first} {str(old.get(first))[:60]}, now it is {str(new.get(first))[:60]}"
 
 

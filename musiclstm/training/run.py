@@ -15,6 +15,7 @@ import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from musiclstm.console import say
+from musiclstm.data.ahead import why_it_died
 from musiclstm.data.datamodule import MusicData
 from musiclstm.errors import UserError
 from musiclstm.files import whole_file
@@ -103,7 +104,10 @@ def fit(
         lightning = L.Trainer(**arguments)
     except (TypeError, ValueError, MisconfigurationException) as error:
         raise UserError(f"trainer.*: Lightning refuses it ({str(error).partition(chr(10))[0]})") from error
-    lightning.fit(module, data, ckpt_path=ckpt_path, weights_only=True)
+    try:
+        lightning.fit(module, data, ckpt_path=ckpt_path, weights_only=True)
+    except RuntimeError as error:
+        raise why_it_died(error) or error from None
     result = Result(
         folder=str(folder),
         bundle=str(best.path) if math.isfinite(best.best) else None,

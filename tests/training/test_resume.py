@@ -104,6 +104,7 @@ def test_what_has_changed_since_the_run_began_is_named(straight: Path, tmp_path:
 def test_a_checkpoint_from_before_there_was_a_setting_goes_on(straight: Path, tmp_path: Path) -> None:
     checkpoint = torch.load(straight / "last.ckpt", weights_only=True)
     del checkpoint["hyper_parameters"]["model"]["layer_norm"]
+    del checkpoint["hyper_parameters"]["tokenizer"]["arguments"]["features"]
     torch.save(checkpoint, tmp_path / "old.ckpt")
     assert small_fit(tmp_path, steps=13, ckpt_path=tmp_path / "old.ckpt").steps == 13
 
@@ -120,6 +121,14 @@ def test_a_run_whose_pieces_are_encoded_ahead_is_the_same_run(
         small_fit(tmp_path, every=3, on_best=stop)
     small_fit(tmp_path, every=3, ckpt_path=tmp_path / "last.ckpt")
     assert same(straight / "last.ckpt", tmp_path / "last.ckpt")
+
+
+def test_a_process_that_encodes_ahead_and_is_killed_is_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MusicData, "_ahead", lambda data: True)
+    with pytest.raises(UserError, match=r"encodes pieces ahead was ended .* go on with ckpt_path"):
+        small_fit(tmp_path, steps=100_000, kill_at=200)
 
 
 def test_a_memory_is_resumed_as_any_state(tmp_path: Path) -> None:

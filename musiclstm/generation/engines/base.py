@@ -18,7 +18,8 @@ CHUNK = 1024  # tokens of one sequence that the model reads at once
 
 
 class Engine(Protocol):
-    """A model that goes on by one token for each of B rows. No row's result depends on the rows beside it.
+    """A model that goes on by one token for each of B rows. No row's result depends on the rows beside it, but for how
+    it is rounded: in int8 that neither.
 
     States are as `musiclstm.model.stack` has them, per layer (h,) or (h, c), each (B, H), torch float32; those of
     attention as `musiclstm.model.attention` has them. They are never changed in place, and `select_state` picks rows of

@@ -47,6 +47,7 @@ class Inputs(nn.Module):
     def forward(self, index: Tensor) -> Sequence[Tensor]:
         """Tokens and features, int64 (B, 1 + F) -> (B, G) for each of the layers that see x."""
         bags = self.bags.narrow(0, 0, index.shape[0])
+        # Where the table is in half precision, so is the sum.
         rows = torch.embedding_bag(self.table, (index + self.first).view(-1), bags, mode=0)[0].float()
         if self.project is not None:
             rows = self.project(rows)

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from musiclstm.generation.engines.int8_kernels import SMALLEST, Kernel, kernels, levels
+from musiclstm.generation.engines.int8_kernels import SMALLEST, Kernel, exact, kernels, levels
 
 
 class Product(nn.Module):
@@ -57,10 +57,10 @@ class Int8Product(Product):
         super().__init__(weight, bias, bound)
         self.bounded = bound is not None
         scale = (1.0 if bound is None else bound) / levels()
-        self.multiply = self.kernel()(weight, scale, levels() + 1)
+        self.multiply = self.kernel(weight)(weight, scale, levels() + 1)
         self.register_buffer("bias", bias)
 
-    def kernel(self) -> type[Kernel]:
+    def kernel(self, weight: Tensor) -> type[Kernel]:
         return kernels()[0]
 
     def forward(self, x: Tensor, added: Tensor | None = None) -> Tensor:
@@ -76,10 +76,9 @@ class Int8Product(Product):
 class Int8BatchProduct(Int8Product):
     """The same, bit for bit, by the kernel for many rows."""
 
-    def kernel(self) -> type[Kernel]:
-        many = kernels()[1]
-        assert many is not None
-        return many
+    def kernel(self, weight: Tensor) -> type[Kernel]:
+        few, many = kernels()
+        return many if many is not None and exact(weight) else few
 
 
 def int8_missing() -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable
+from copy import copy
 
 import numpy as np
 import torch
@@ -27,7 +28,8 @@ from musiclstm.model.stack import State, select_state
 
 Program = Callable[[Tensor, Tensor, State], tuple[Tensor, State]]
 NO_PLACE = np.zeros((0, 0), np.int64)
-MANY = 24  # rows from which the kernel for many is the quicker
+MIN_BATCH = 24  # rows from which the kernel for many is the quicker
+TRACING = threading.RLock()  # what torch is told for a trace holds for the whole process
 
 
 class FoldedEngine(ModelEngine):
@@ -40,12 +42,13 @@ class FoldedEngine(ModelEngine):
     def __init__(self, model: MusicLSTM) -> None:
         super().__init__(model)
         self._references = references_of(model)
-        self._program = self._traced(self.product)
+        self._step = FoldedStep(model, self.product)
+        self._program = self._traced(self._step)
 
-    def _traced(self, product: type[Product]) -> Program:
+    def _traced(self, step: FoldedStep) -> Program:
         features = np.zeros((2, len(self.model.context_embeddings)), np.int64)
         example = (*self._given(np.zeros(2, np.int64), features), self.initial_state(2))
-        return _trace(FoldedStep(self.model, product), example)
+        return _trace(step, example)
 
     def _given(self, tokens: np.ndarray, features: np.ndarray) -> tuple[Tensor, Tensor]:
         """What a program takes, see `FoldedStep.forward`."""
@@ -86,19 +89,34 @@ class Int8Engine(FoldedEngine):
 
     def __init__(self, model: MusicLSTM) -> None:
         super().__init__(model)
-        self._many: Program | None = None
-        self._one_at_a_time = threading.Lock()
+        aligned = all(model.arguments[name] % ALIGNED == 0 for name in ("hidden_size", "embedding_size"))
+        self._many: Program | None = None if aligned and kernels()[1] else self._program
 
     def program(self, batch: int) -> Program:
         """The one for many rows is made when it is first asked for."""
-        sizes = (self.model.arguments[name] for name in ("hidden_size", "embedding_size"))
-        if batch < MANY or kernels()[1] is None or any(size % ALIGNED for size in sizes):
+        if batch < MIN_BATCH:
             return self._program
-        with self._one_at_a_time:
-            if self._many is None:
-                with torch.inference_mode(False), torch.no_grad():
-                    self._many = self._traced(Int8BatchProduct)
-            return self._many
+        if self._many is None:
+            with TRACING:
+                self._many = self._many or self._made_for_many()
+        return self._many
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def _made_for_many(self) -> Program:
+        """The program with the kernel for many rows; the other where they do not agree bit for bit."""
+        many = self._traced(self._step.by(Int8BatchProduct))
+        random = np.random.default_rng(0)
+        sizes = np.array(self.model.arguments["context_sizes"], np.int64)
+        tokens = random.integers(self.model.arguments["vocab_size"], size=MIN_BATCH)
+        features = random.integers(sizes, size=(MIN_BATCH, len(sizes)))
+        given, states = self._given(tokens, features), [self.initial_state(MIN_BATCH)] * 2
+        for _ in range(3):
+            found = [program(*given, state) for program, state in zip((self._program, many), states, strict=True)]
+            if not torch.equal(found[0][0], found[1][0]):
+                return self._program
+            states = [state for _, state in found]
+        return many
 
     def writers(self, batch: int) -> int:
         return 1 if self.size * batch < self.small_step else min(torch.get_num_threads(), batch)
@@ -117,14 +135,27 @@ class Int8Engine(FoldedEngine):
 
 
 class FoldedStep(nn.Module):
-    """Tensors in, tensors out: what is traced."""
+    """Tensors in, tensors out: what is traced. A model that is trained further changes nothing here."""
 
     def __init__(self, model: MusicLSTM, product: type[Product]) -> None:
         super().__init__()
-        folded = fold(model)
+        self.folded = fold(model)
+        self.inputs = Inputs(model, self.folded, product)
+        self.intervals = model.intervals  # of which no weight is used
+        self.pitch_tokens = model.arguments.get("pitch_tokens", ())
+        self._multiply_by(product)
+
+    def by(self, product: type[Product]) -> FoldedStep:
+        """The same step, its tables shared, with other products."""
+        step = copy(self)
+        step._modules = dict(self._modules)
+        step._multiply_by(product)
+        return step
+
+    def _multiply_by(self, product: type[Product]) -> None:
+        folded = self.folded
         layers = len(folded.layers)
         self.cell, self.skip, self.hidden_size = folded.cell, folded.skip, folded.hidden_size
-        self.inputs = Inputs(model, folded, product)
         self.peepholes = [layer.peepholes for layer in folded.layers]
         self.norms = folded.norms
         # Where skips are residual, what a layer sees of those below is the sum of their h.
@@ -141,9 +172,7 @@ class FoldedStep(nn.Module):
         self.head = nn.ModuleList(
             product(matrix, bias, bound) for (matrix, bias), bound in zip(folded.head, bounds, strict=False)
         )
-        self.intervals = model.intervals
         self.by_interval = None if folded.intervals is None else product(folded.intervals, None, bounds[0])
-        self.pitch_tokens = model.arguments.get("pitch_tokens", ())
 
     def forward(self, index: Tensor, place: Tensor, state: State) -> tuple[Tensor, State]:
         """Tokens and features, int64 (B, 1 + F), and the state -> logits (B, V) and the next state.
@@ -179,7 +208,7 @@ def _trace(step: FoldedStep, example: tuple[Tensor, Tensor, State]) -> Program:
     """The step as a program for torch's own interpreter; as it is, where torch has none any longer."""
     if not hasattr(torch.jit, "trace"):
         return step
-    with warnings.catch_warnings():
+    with TRACING, warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # that constants are constants
         warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)  # torch would rather compile, for minutes
         traced = torch.jit.freeze(torch.jit.trace(step.eval(), example, check_trace=False))

@@ -9,9 +9,9 @@ import torch
 
 from musiclstm.generation.engines import inputs, int8_kernels
 from musiclstm.generation.engines.base import CHUNK, ModelEngine
-from musiclstm.generation.engines.products import int8_missing
+from musiclstm.generation.engines.products import Int8BatchProduct, int8_missing
 from musiclstm.generation.engines.reference import ReferenceEngine
-from musiclstm.generation.engines.stepping import MANY, FoldedEngine, FoldedStep, Int8Engine, TorchEngine
+from musiclstm.generation.engines.stepping import MIN_BATCH, FoldedEngine, FoldedStep, Int8Engine, TorchEngine
 from musiclstm.model.stack import State, select_state
 from tests.generation.engines.models import INTERVALS, KINDS, divergence, draw, make_model, run
 
@@ -74,13 +74,34 @@ def test_rows_do_not_know_which_kernel_steps_them(tie_output: bool, layer_norm: 
         pytest.skip("no kernel for many rows here")
     kind: dict[str, Any] = {"hidden_size": 64, "embedding_size": 64, "layer_norm": layer_norm, **INTERVALS}
     engine = Int8Engine(make_model(**kind, tie_output=tie_output))
-    tokens, features = draw(40, MANY + 3, engine.model)
-    assert engine.program(MANY) is not engine.program(MANY - 1)
+    tokens, features = draw(40, MIN_BATCH + 3, engine.model)
+    assert engine.program(MIN_BATCH) is not engine.program(MIN_BATCH - 1)
     together, state = run(engine, tokens, features)
-    for rows in ([0], [MANY, 7], list(range(MANY - 1))):
+    for rows in ([0], [MIN_BATCH, 7], list(range(MIN_BATCH - 1))):
         alone, own = run(engine, tokens[:, rows], features[:, rows])
         assert np.array_equal(alone, together[:, rows])
         assert same(own, select_state(state, rows))
+
+
+@needs_int8
+def test_a_model_that_is_changed_later_changes_nothing_whatever_the_rows() -> None:
+    kind: dict[str, Any] = {"hidden_size": 64, "embedding_size": 64, **INTERVALS}
+    engine = Int8Engine(make_model(**kind))
+    tokens, features = draw(5, MIN_BATCH, engine.model)
+    few, _ = run(engine, tokens[:, :3], features[:, :3])
+    engine.model.scale_logits(0.5)
+    many, _ = run(engine, tokens, features)
+    assert np.array_equal(many[:, :3], few)
+
+
+@needs_int8
+def test_sums_that_are_not_exact_are_left_to_the_kernel_for_few_rows() -> None:
+    few, many = int8_kernels.kernels()
+    if many is None:
+        pytest.skip("no kernel for many rows here")
+    light, heavy = torch.randn(8, 512, generator=torch.Generator().manual_seed(0)), torch.ones(8, 1024)
+    assert type(Int8BatchProduct(light, None, 1.0).multiply) is many
+    assert type(Int8BatchProduct(heavy, None, 1.0).multiply) is few
 
 
 @pytest.mark.parametrize("hidden_size", [16, 33, 100])
