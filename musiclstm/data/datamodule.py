@@ -137,12 +137,14 @@ class MusicData(L.LightningDataModule):
 
     def _ahead(self) -> bool:
         """Whether another process is to encode ahead: not for a CPU, from which it would take what it gives."""
-        on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
-        if not on_gpu or "fork" not in multiprocessing.get_all_start_methods():
+        trainer = self.trainer
+        if trainer is None or trainer.strategy.root_device.type != "cuda":
             return False
-        processes = self.trainer.num_devices  # type: ignore[union-attr]
-        missing = shared_memory_missing(self.lanes, self.window, len(self.tokenizer.context_sizes), processes)
-        if missing and self.trainer.global_rank == 0:  # type: ignore[union-attr]
+        if "fork" not in multiprocessing.get_all_start_methods():
+            return False
+        features = len(self.tokenizer.context_sizes)
+        missing = shared_memory_missing(self.lanes, self.window, features, trainer.num_devices)
+        if missing and trainer.global_rank == 0:
             warn(f"pieces are not encoded ahead, which is slower: {missing} (in Docker: --shm-size=1g)")
         return missing is None
 

@@ -107,7 +107,9 @@ def fit(
     try:
         lightning.fit(module, data, ckpt_path=ckpt_path, weights_only=True)
     except RuntimeError as error:
-        raise why_it_died(error) or error from None
+        if died := why_it_died(error):
+            raise died from None
+        raise
     result = Result(
         folder=str(folder),
         bundle=str(best.path) if math.isfinite(best.best) else None,

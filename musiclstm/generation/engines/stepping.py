@@ -8,14 +8,13 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable
-from copy import copy
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from musiclstm.generation.engines.base import ModelEngine
-from musiclstm.generation.engines.folding import fold
+from musiclstm.generation.engines.folding import Folded, fold
 from musiclstm.generation.engines.inputs import Inputs
 from musiclstm.generation.engines.int8_kernels import ALIGNED, kernels
 from musiclstm.generation.engines.pointwise import advance
@@ -105,7 +104,7 @@ class Int8Engine(FoldedEngine):
     @torch.no_grad()
     def _made_for_many(self) -> Program:
         """The program with the kernel for many rows; the other where they do not agree bit for bit."""
-        many = self._traced(self._step.by(Int8BatchProduct))
+        many = self._traced(FoldedStep(self.model, Int8BatchProduct, self._step))
         random = np.random.default_rng(0)
         sizes = np.array(self.model.arguments["context_sizes"], np.int64)
         tokens = random.integers(self.model.arguments["vocab_size"], size=MIN_BATCH)
@@ -135,25 +134,18 @@ class Int8Engine(FoldedEngine):
 
 
 class FoldedStep(nn.Module):
-    """Tensors in, tensors out: what is traced. A model that is trained further changes nothing here."""
+    """Tensors in, tensors out: what is traced. A model that is trained further changes nothing here.
 
-    def __init__(self, model: MusicLSTM, product: type[Product]) -> None:
+    other: a step of the same model, of which the weights as they were then, and the tables, are shared.
+    """
+
+    def __init__(self, model: MusicLSTM, product: type[Product], other: FoldedStep | None = None) -> None:
         super().__init__()
-        self.folded = fold(model)
-        self.inputs = Inputs(model, self.folded, product)
+        folded = fold(model) if other is None else other.folded
+        self.folded: Folded = folded
+        self.inputs: Inputs = Inputs(model, folded, product) if other is None else other.inputs
         self.intervals = model.intervals  # of which no weight is used
         self.pitch_tokens = model.arguments.get("pitch_tokens", ())
-        self._multiply_by(product)
-
-    def by(self, product: type[Product]) -> FoldedStep:
-        """The same step, its tables shared, with other products."""
-        step = copy(self)
-        step._modules = dict(self._modules)
-        step._multiply_by(product)
-        return step
-
-    def _multiply_by(self, product: type[Product]) -> None:
-        folded = self.folded
         layers = len(folded.layers)
         self.cell, self.skip, self.hidden_size = folded.cell, folded.skip, folded.hidden_size
         self.peepholes = [layer.peepholes for layer in folded.layers]
