@@ -13,6 +13,8 @@ import argparse
 import json
 import os
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -75,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     engines = dict(_engines(model))
     per_token = _single(generator, engines, options.rounds, options.steps)
+    _beside_python(generator)
     for batch in BATCHES:
         _batched(generator, engines, batch, options.rounds, max(10, options.steps // 5))
     if options.data is not None:
@@ -236,6 +239,27 @@ def _single(generator: MusicGenerator, engines: dict[str, Engine], rounds: int, 
         f"grammar, features and sampling: {_ratio(whole, step) - 1:.0%} of the step of engine {generator.engine.name}"
     )
     return float(np.median(whole))
+
+
+def _beside_python(generator: MusicGenerator) -> None:
+    """What a step takes while another thread of the process runs Python without a pause, as a player's window might."""
+    step, interval, stop = _stepping(generator.engine, generator.model, 1), sys.getswitchinterval(), threading.Event()
+
+    def busy() -> None:
+        while not stop.is_set():
+            pass
+
+    thread = threading.Thread(target=busy)
+    thread.start()
+    try:
+        times = _take_turns({"step": step}, rounds=1, steps=50)["step"]
+    finally:
+        stop.set()
+        thread.join()
+    print(
+        f"beside a thread that runs Python a step takes {times.mean() * 1e3:.1f} ms; Python lets threads change "
+        f"every {interval * 1e3:.0f} ms"
+    )
 
 
 def _batched(generator: MusicGenerator, engines: dict[str, Engine], batch: int, rounds: int, steps: int) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable
+from itertools import chain
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.dlpack import to_dlpack
 
 from musiclstm.generation.engines.base import ModelEngine
 from musiclstm.generation.engines.folding import Folded, fold
@@ -63,7 +65,12 @@ class FoldedEngine(ModelEngine):
 
     @torch.inference_mode()
     def step(self, tokens: np.ndarray, features: np.ndarray, state: State) -> tuple[np.ndarray, State]:
-        logits, state = self.program(len(tokens))(*self._given(tokens, features), state)
+        given = self._given(tokens, features)
+        # torch waits for Python's lock where a program lets go of the last reference to a tensor but Python's own: up
+        # to 5 ms, ten times a step, while another thread runs Python. So others refer to them until it has ended.
+        held = [to_dlpack(tensor) for tensor in (*given, *chain.from_iterable(state))]
+        logits, state = self.program(len(tokens))(*given, state)
+        del held
         return logits.numpy(), state
 
 
