@@ -18,6 +18,7 @@ SHARED = Path("/dev/shm")
 """Where Linux keeps what processes share; a container has 64 MB of it unless told otherwise."""
 NARROW = torch.int16
 WORKER_DIED = "DataLoader worker (pid"  # torch's words
+HANDING_OVER = (ConnectionError, EOFError)  # where it died while it handed a window over
 
 
 class Ahead:
@@ -41,19 +42,22 @@ class Ahead:
             multiprocessing_context="fork",
             generator=torch.Generator(),  # else it draws from the one that dropout draws from
         )
-        for window in loader:
-            if isinstance(window, UserError):
-                raise window
-            yield window
+        try:
+            for window in loader:
+                if isinstance(window, UserError):
+                    raise window
+                yield window
+        except HANDING_OVER as error:
+            raise _ended(str(error)) from error
 
 
 def why_it_died(error: RuntimeError) -> UserError | None:
     """A sentence for what torch raises, wherever the program just is, where the process is no more; None for others."""
-    if WORKER_DIED not in str(error):
-        return None
-    remedy = (
-        f"give it more {SHARED} (in Docker: --shm-size=1g)" if "Bus error" in str(error) else "close other programs"
-    )
+    return _ended(str(error)) if WORKER_DIED in str(error) else None
+
+
+def _ended(reason: str) -> UserError:
+    remedy = f"give it more {SHARED} (in Docker: --shm-size=1g)" if "Bus error" in reason else "close other programs"
     return UserError(
         f"the process that encodes pieces ahead was ended from outside, perhaps for want of memory: {remedy}, or give "
         "fewer data.lanes, and go on with ckpt_path"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ from musiclstm.data import ahead
 from musiclstm.data.ahead import Ahead
 from musiclstm.data.augmentation import Augmentation
 from musiclstm.data.datamodule import MusicData
-from musiclstm.data.lanes import Encoded, Lanes
+from musiclstm.data.lanes import Encoded, Lanes, Window
 from musiclstm.errors import UserError
 from musiclstm.tokenizers.voices import Voices
 from tests.music import chorales
@@ -78,6 +79,22 @@ def test_an_error_of_the_program_is_not_taken_for_the_end_of_the_process() -> No
     with pytest.raises(RuntimeError, match="a real bug in encode") as caught:
         list(Ahead(Lanes(encode, range(5), lanes=3, window=16, seed=7)))
     assert ahead.why_it_died(caught.value) is None
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "Connection reset by peer"), EOFError()])
+def test_a_process_that_dies_while_it_hands_a_window_over_is_said_to_be(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Dying:
+        def __init__(self, *args: object, **kwargs: object) -> None:
+            pass
+
+        def __iter__(self) -> Iterator[Window]:
+            raise error
+
+    monkeypatch.setattr(ahead, "DataLoader", Dying)
+    with pytest.raises(UserError, match="encodes pieces ahead was ended from outside"):
+        next(iter(ahead.Ahead([])))
 
 
 def test_shared_memory_that_is_full_is_named() -> None:
