@@ -27,6 +27,8 @@ class MusicLSTM(nn.Module):
         to the token's.
     tie_output: the logits come from the token embedding itself, through a projection to its size.
     cell, skip, dropout, learned_state, layer_norm: see `Stack`.
+    gated_output: what the stack gives, h, is multiplied by 1 + tanh(W h + b) before the logits are made of it, so that
+        a unit can be left out, or count twice, by what the others say. It begins with a factor of 1.
     pitches, pitch_tokens, references: how many pitches there are, the first token of each type that names them,
         and which context features name them, see `Intervals`: with references the model goes by intervals, too.
     cell="attention": a Transformer to compare with, of `heads` and `memory`, see `AttentionStack`. It has skips of its
@@ -54,6 +56,7 @@ class MusicLSTM(nn.Module):
         tie_output: bool = False,
         learned_state: bool = False,
         layer_norm: bool = False,
+        gated_output: bool = False,
         heads: int = 4,
         memory: int = 1024,
         pitches: int = 128,
@@ -78,6 +81,7 @@ class MusicLSTM(nn.Module):
             "tie_output": tie_output,
             "learned_state": learned_state,
             "layer_norm": layer_norm,
+            "gated_output": gated_output,
         }
         if cell == ATTENTION:  # those of other models stay as they were before there was attention
             self.arguments |= {"heads": heads, "memory": memory}
@@ -95,14 +99,16 @@ class MusicLSTM(nn.Module):
             self.stack = AttentionStack(embedding_size, hidden_size, num_layers, heads, memory, dropout)
         else:
             self.stack = Stack(embedding_size, hidden_size, num_layers, cell, skip, dropout, learned_state, layer_norm)
+        width = self.stack.output_size
+        self.gate = nn.Linear(width, width) if gated_output else None
         # A tied model holds no second name for the embedding: nothing that copies, averages or saves weights has to
         # know that they are tied.
-        self.head = nn.Linear(self.stack.output_size, embedding_size if tie_output else vocab_size, bias=not tie_output)
+        self.head = nn.Linear(width, embedding_size if tie_output else vocab_size, bias=not tie_output)
         self.tied_bias = nn.Parameter(torch.zeros(vocab_size)) if tie_output else None
         self.intervals: Intervals | None = None
         if references:
             _check_references(vocab_size, pitches, pitch_tokens, references, len(context_sizes))
-            self.intervals = Intervals(embedding_size, self.stack.output_size, len(pitch_tokens), pitches, references)
+            self.intervals = Intervals(embedding_size, width, len(pitch_tokens), pitches, references)
         self.register_buffer("token_counts", torch.zeros(vocab_size, dtype=torch.int64))
         self._initialize()
 
@@ -164,6 +170,8 @@ class MusicLSTM(nn.Module):
         return self.intervals.embed(x, starts), starts
 
     def _logits(self, h: Tensor, starts: Tensor | None) -> Tensor:
+        if self.gate is not None:
+            h = h * (1 + torch.tanh(self.gate(h)))
         logits: Tensor = self.head(h)  # (..., V), or (..., E) where tied
         if self.tied_bias is not None:
             logits = F.linear(logits, self.embedding.weight, self.tied_bias)
@@ -182,6 +190,9 @@ class MusicLSTM(nn.Module):
         nn.init.normal_(self.head.weight, std=1 / math.sqrt(self.head.in_features * self.embedding.embedding_dim))
         if self.head.bias is not None:
             nn.init.zeros_(self.head.bias)
+        if self.gate is not None:
+            nn.init.zeros_(self.gate.weight)
+            nn.init.zeros_(self.gate.bias)
 
 
 def _check_references(

@@ -54,7 +54,7 @@ def bundle(tmp_path: Path) -> Path:
 
 KINDS: list[dict[str, Any]] = [
     {"cell": "lstm", "learned_state": True, "layer_norm": True},
-    {"cell": "peephole", "learned_state": True},
+    {"cell": "peephole", "learned_state": True, "gated_output": True},
     {"cell": "attention", "skip": "residual", "heads": 2, "memory": 3},
 ]
 

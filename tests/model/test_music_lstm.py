@@ -62,13 +62,29 @@ def test_a_reset_before_the_first_token_is_the_initial_state() -> None:
 
 @pytest.mark.parametrize("tie_output", [False, True])
 def test_every_parameter_receives_a_gradient(tie_output: bool) -> None:
-    model = make_model(tie_output=tie_output, learned_state=True)
+    model = make_model(tie_output=tie_output, learned_state=True, gated_output=True)
     tokens, context = make_batch()
     logits, _ = model(tokens, context)
     F.cross_entropy(logits.flatten(0, 1), tokens.flatten()).backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
+
+
+@torch.no_grad()
+def test_a_gate_begins_open_and_weighs_what_the_stack_gives() -> None:
+    plain, gated = make_model().eval(), make_model(gated_output=True).eval()
+    gated.load_state_dict(plain.state_dict(), strict=False)
+    tokens, context = make_batch()
+    expected, _ = plain(tokens, context)
+    torch.testing.assert_close(gated(tokens, context)[0], expected)
+    assert gated.gate is not None
+    gated.gate.bias.fill_(-20.0)  # closes it: what is left is the bias of the head
+    shut, _ = gated(tokens, context)
+    torch.testing.assert_close(shut, gated.head.bias.expand_as(shut))
+    gated.gate.bias.fill_(20.0)
+    wide, _ = gated(tokens, context)
+    torch.testing.assert_close(wide - gated.head.bias, 2 * (expected - gated.head.bias))
 
 
 @pytest.mark.parametrize("tie_output", [False, True])

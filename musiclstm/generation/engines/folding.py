@@ -44,6 +44,7 @@ class Folded:
     cell, skip, hidden_size: as the model has them.
     projection: (P, E), what an embedding adds to the gates of the layers that see x, one below the other.
     bias: (P,), added along with it.
+    gate: the matrix and bias by which a gated output is multiplied, see `MusicLSTM`; None where it is not gated.
     head: pairs of a matrix and a bias or None, one applied after the other.
     intervals: the matrix of the head of `Intervals`, where the model goes by them.
     norms: what each layer's h goes through before others see it, one each or none.
@@ -56,6 +57,7 @@ class Folded:
     layers: list[FoldedLayer]
     projection: Tensor
     bias: Tensor
+    gate: tuple[Tensor, Tensor] | None
     head: list[tuple[Tensor, Tensor | None]]
     intervals: Tensor | None
     norms: nn.ModuleList
@@ -90,6 +92,7 @@ def fold(model: MusicLSTM) -> Folded:
         layers,
         torch.cat(projections),
         torch.cat(biases),
+        None if model.gate is None else (model.gate.weight.detach().clone(), model.gate.bias.detach().clone()),
         _head(model),
         None if model.intervals is None else model.intervals.head.weight.detach().clone(),
         deepcopy(stack.norms),

@@ -167,7 +167,11 @@ class FoldedStep(nn.Module):
                 self.below.append(product(matrix[:, : self.hidden_size], bias, None))
                 matrix, bias, bound = matrix[:, self.hidden_size :], None, folded.bound
             self.products.append(product(matrix, bias, bound))
-        bounds = [None if self.norms else folded.bound * summed, None]
+        bound = None if self.norms else folded.bound * summed
+        self.gate = None if folded.gate is None else product(*folded.gate, bound)
+        if bound is not None and self.gate is not None:
+            bound *= 2  # which the gate may make of it
+        bounds = [bound, None]
         self.head = nn.ModuleList(
             product(matrix, bias, bound) for (matrix, bias), bound in zip(folded.head, bounds, strict=False)
         )
@@ -193,6 +197,8 @@ class FoldedStep(nn.Module):
             h = self.norms[layer](after[-1][0]) if self.norms else after[-1][0]
             outputs.append(outputs[-1] + h if self.skip == "residual" and outputs else h)
         joined = torch.cat(outputs, 1) if self.skip == "graves" else outputs[-1]
+        if self.gate is not None:
+            joined = joined * torch.tanh(self.gate(joined)).add_(1)
         logits = joined
         for product in self.head:
             logits = product(logits)

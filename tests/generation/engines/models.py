@@ -21,6 +21,7 @@ KINDS = [
 ]
 INTERVALS = {"pitches": 12, "pitch_tokens": (3, 20), "references": ((1, 1), (0, 0))}
 KINDS += [{**kind, "layer_norm": True} for kind in KINDS if not kind["learned_state"]]
+KINDS += [{**kind, "gated_output": True} for kind in KINDS if kind["cell"] == "lstm" and not kind["learned_state"]]
 KINDS += [{**kind, **INTERVALS} for kind in KINDS if kind["cell"] == "lstm" and not kind["learned_state"]]
 
 

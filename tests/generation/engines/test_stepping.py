@@ -20,7 +20,7 @@ ENGINES = [TorchEngine, pytest.param(Int8Engine, marks=needs_int8)]
 
 
 def name(kind: dict[str, Any]) -> str:
-    said = [key for key in ("tie_output", "learned_state", "layer_norm", "references") if kind.get(key)]
+    said = [key for key in ("tie_output", "learned_state", "layer_norm", "gated_output", "references") if kind.get(key)]
     return "-".join([kind["cell"], kind["skip"], *said])
 
 
@@ -67,13 +67,17 @@ def test_int8_rows_do_not_know_of_each_other(kind: dict[str, Any]) -> None:
 
 
 @needs_int8
-@pytest.mark.parametrize("layer_norm", [False, True])
-@pytest.mark.parametrize("tie_output", [False, True])
-def test_rows_do_not_know_which_kernel_steps_them(tie_output: bool, layer_norm: bool) -> None:
+@pytest.mark.parametrize("changed", ["", "layer_norm", "gated_output", "tie_output"])
+def test_rows_do_not_know_which_kernel_steps_them(changed: str) -> None:
     if int8_kernels.kernels()[1] is None:
         pytest.skip("no kernel for many rows here")
-    kind: dict[str, Any] = {"hidden_size": 64, "embedding_size": 64, "layer_norm": layer_norm, **INTERVALS}
-    engine = Int8Engine(make_model(**kind, tie_output=tie_output))
+    kind: dict[str, Any] = {
+        "hidden_size": 64,
+        "embedding_size": 64,
+        **INTERVALS,
+        **({changed: True} if changed else {}),
+    }
+    engine = Int8Engine(make_model(**kind))
     tokens, features = draw(40, MIN_BATCH + 3, engine.model)
     assert engine.program(MIN_BATCH) is not engine.program(MIN_BATCH - 1)
     together, state = run(engine, tokens, features)
