@@ -37,7 +37,6 @@ ROWS: dict[str, list[str]] = {
     "LSTM, Graves skips": [],
     "LSTM, no skips": ["model.skip=none"],
     "LSTM, Graves skips, layer norm": ["model.layer_norm=true"],
-    "LSTM, Graves skips, gated output": ["model.gated_output=true"],
     "GRU, Graves skips": ["model.cell=gru"],
     "Transformer": ["model=transformer"],
 }

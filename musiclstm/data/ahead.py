@@ -17,7 +17,9 @@ WINDOWS = 4  # that lie ready at most
 SHARED = Path("/dev/shm")
 """Where Linux keeps what processes share; a container has 64 MB of it unless told otherwise."""
 NARROW = torch.int16
-WORKER_DIED = "DataLoader worker (pid"  # torch's words
+# torch's words: where the process or what takes from it was found dead, and where an error is one of the process itself
+WORKER_DIED = ("DataLoader worker (pid", "Pin memory thread exited unexpectedly")
+ITS_OWN = "in DataLoader worker process"
 HANDING_OVER = (ConnectionError, EOFError)  # where it died while it handed a window over
 
 
@@ -48,12 +50,14 @@ class Ahead:
                     raise window
                 yield window
         except HANDING_OVER as error:
+            if ITS_OWN in str(error):
+                raise
             raise _ended(str(error)) from error
 
 
 def why_it_died(error: RuntimeError) -> UserError | None:
     """A sentence for what torch raises, wherever the program just is, where the process is no more; None for others."""
-    return _ended(str(error)) if WORKER_DIED in str(error) else None
+    return _ended(str(error)) if any(words in str(error) for words in WORKER_DIED) else None
 
 
 def _ended(reason: str) -> UserError:

@@ -235,7 +235,8 @@ class Writing:
 
     def _bar_lines(self, places: np.ndarray, before: np.ndarray) -> None:
         """The rows at these places in focus have begun a bar, coming from bars `before`: they are remembered."""
-        block = self._part if len(places) == len(self._rows) else take(self._part, places)
+        every = len(places) == len(self._rows)
+        block = self._part._replace(options=None) if every else take(self._part, places)
         rows = self._rows[places]
         wrong = self._judge(rows, before[places]) if self._watch is not None else [None] * len(rows)
         known = self._row[rows]

@@ -81,9 +81,11 @@ class MusicLSTM(nn.Module):
             "tie_output": tie_output,
             "learned_state": learned_state,
             "layer_norm": layer_norm,
-            "gated_output": gated_output,
         }
-        if cell == ATTENTION:  # those of other models stay as they were before there was attention
+        # Those of other models stay as they were before there was a gate, and attention.
+        if gated_output:
+            self.arguments["gated_output"] = True
+        if cell == ATTENTION:
             self.arguments |= {"heads": heads, "memory": memory}
         if references:
             self.arguments |= {

@@ -72,13 +72,14 @@ def test_numbers_that_are_too_large_stay_as_they_are() -> None:
     assert int(found.targets.max()) == 40_000
 
 
-def test_an_error_of_the_program_is_not_taken_for_the_end_of_the_process() -> None:
+@pytest.mark.parametrize("error", [RuntimeError, EOFError, ConnectionError])
+def test_an_error_of_the_program_is_not_taken_for_the_end_of_the_process(error: type[Exception]) -> None:
     def encode(piece: int, random: np.random.Generator) -> Encoded:
-        raise RuntimeError("a real bug in encode")
+        raise error("a real bug in encode")
 
-    with pytest.raises(RuntimeError, match="a real bug in encode") as caught:
+    with pytest.raises(error, match="a real bug in encode") as caught:
         list(Ahead(Lanes(encode, range(5), lanes=3, window=16, seed=7)))
-    assert ahead.why_it_died(caught.value) is None
+    assert ahead.why_it_died(RuntimeError(str(caught.value))) is None
 
 
 @pytest.mark.parametrize("error", [ConnectionResetError(104, "Connection reset by peer"), EOFError()])
@@ -100,6 +101,10 @@ def test_a_process_that_dies_while_it_hands_a_window_over_is_said_to_be(
 def test_shared_memory_that_is_full_is_named() -> None:
     died = ahead.why_it_died(RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error. ..."))
     assert "--shm-size=1g" in str(died)
+
+
+def test_what_takes_from_the_process_finds_it_gone() -> None:
+    assert ahead.why_it_died(RuntimeError("Pin memory thread exited unexpectedly")) is not None
 
 
 def test_shared_memory_is_looked_at_before(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

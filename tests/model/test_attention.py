@@ -137,13 +137,16 @@ def test_dropout_is_inactive_in_eval_mode_and_in_steps() -> None:
     torch.testing.assert_close(dropping.eval()(x), plain(x))
 
 
+@pytest.mark.parametrize("gated", [{}, {"gated_output": True}])
 @torch.no_grad()
-def test_the_model_steps_as_it_reads_and_keeps_its_arguments() -> None:
+def test_the_model_steps_as_it_reads_and_keeps_its_arguments(gated: dict[str, bool]) -> None:
     torch.manual_seed(0)
-    arguments = {"cell": "attention", "skip": "residual", "hidden_size": H, "heads": HEADS, "memory": 6}
+    arguments = {"cell": "attention", "skip": "residual", "hidden_size": H, "heads": HEADS, "memory": 6, **gated}
     model = MusicLSTM(20, (4,), embedding_size=6, **arguments).eval()  # type: ignore[arg-type]
     assert model.arguments.items() >= arguments.items()
-    assert "memory" not in MusicLSTM(20).arguments  # bundles and fingerprints of other models stay what they were
+    assert (
+        not {"memory", "gated_output"} & MusicLSTM(20).arguments.keys()
+    )  # bundles and fingerprints of other models stay what they were
     tokens = torch.randint(20, (B, T), generator=torch.Generator().manual_seed(1))
     context = tokens[..., None] % 4
     logits, last = model(tokens, context)

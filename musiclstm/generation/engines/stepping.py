@@ -167,11 +167,11 @@ class FoldedStep(nn.Module):
                 self.below.append(product(matrix[:, : self.hidden_size], bias, None))
                 matrix, bias, bound = matrix[:, self.hidden_size :], None, folded.bound
             self.products.append(product(matrix, bias, bound))
-        bound = None if self.norms else folded.bound * summed
-        self.gate = None if folded.gate is None else product(*folded.gate, bound)
-        if bound is not None and self.gate is not None:
-            bound *= 2  # which the gate may make of it
-        bounds = [bound, None]
+        largest = None if self.norms else folded.bound * summed
+        self.gate = None if folded.gate is None else product(*folded.gate, largest)
+        if largest is not None and self.gate is not None:
+            largest *= 2  # which the gate may make of it
+        bounds = [largest, None]
         self.head = nn.ModuleList(
             product(matrix, bias, bound) for (matrix, bias), bound in zip(folded.head, bounds, strict=False)
         )
