@@ -144,9 +144,8 @@ def test_the_model_steps_as_it_reads_and_keeps_its_arguments(gated: dict[str, bo
     arguments = {"cell": "attention", "skip": "residual", "hidden_size": H, "heads": HEADS, "memory": 6, **gated}
     model = MusicLSTM(20, (4,), embedding_size=6, **arguments).eval()  # type: ignore[arg-type]
     assert model.arguments.items() >= arguments.items()
-    assert (
-        not {"memory", "gated_output"} & MusicLSTM(20).arguments.keys()
-    )  # bundles and fingerprints of other models stay what they were
+    # Bundles and fingerprints of other models stay what they were.
+    assert not {"memory", "gated_output"} & MusicLSTM(20).arguments.keys()
     tokens = torch.randint(20, (B, T), generator=torch.Generator().manual_seed(1))
     context = tokens[..., None] % 4
     logits, last = model(tokens, context)

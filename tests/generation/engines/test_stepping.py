@@ -87,12 +87,7 @@ def test_int8_rows_do_not_know_of_each_other(kind: dict[str, Any]) -> None:
 def test_rows_do_not_know_which_kernel_steps_them(changed: tuple[str, ...]) -> None:
     if int8_kernels.kernels()[1] is None:
         pytest.skip("no kernel for many rows here")
-    kind: dict[str, Any] = {
-        "hidden_size": 64,
-        "embedding_size": 64,
-        **INTERVALS,
-        **dict.fromkeys(changed, True),
-    }
+    kind: dict[str, Any] = {"hidden_size": 64, "embedding_size": 64, **INTERVALS, **dict.fromkeys(changed, True)}
     engine = Int8Engine(make_model(**kind))
     tokens, features = draw(40, MIN_BATCH + 3, engine.model)
     assert engine.program(MIN_BATCH) is not engine.program(MIN_BATCH - 1)
